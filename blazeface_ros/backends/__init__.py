@@ -1,0 +1,67 @@
+"""What runs the network. One file a backend; each imports its library only when it is opened."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.models.catalogue import Model
+
+Array = npt.NDArray[np.float32]
+
+#: Backends by the users' name: (module, class).
+BACKENDS = {
+    'onnxruntime': ('blazeface_ros.backends.onnx_runtime', 'OnnxRuntimeBackend'),
+}
+
+
+class Backend(Protocol):
+    """A network that is loaded and ready.
+
+    Attributes:
+        description: the library and device that really run, for people.
+    """
+
+    description: str
+
+    def infer(self, batch: Array) -> tuple[Array, Array]:
+        """Run the network.
+
+        Args:
+            batch: float32 [N, 3, S, S], C-contiguous, red, green, blue from -1 to 1.
+
+        Returns:
+            coordinates float32 [N, A, 16] and logits float32 [N, A, 1], raw.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back; may be called twice."""
+        ...
+
+
+def open_backend(name: str, model: Model, file: Path, *, device: str, threads: int) -> Backend:
+    """Load a network.
+
+    Args:
+        name: one of `BACKENDS`.
+        model: what the file should hold.
+        file: its weights.
+        device: 'auto', or as the backend names it.
+        threads: for the network on a CPU; 0: as many as help.
+
+    Raises:
+        ConfigurationError: if there is no such backend.
+        BackendError: if its library or device is missing.
+        ModelError: if the file is not this network.
+    """
+    if name not in BACKENDS:
+        raise ConfigurationError(f"backend '{name}' is unknown; there are: {', '.join(BACKENDS)}")
+    module, class_name = BACKENDS[name]
+    backend: type[Backend] = getattr(importlib.import_module(module), class_name)
+    return backend(model, file, device=device, threads=threads)  # type: ignore[call-arg]

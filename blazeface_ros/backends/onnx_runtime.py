@@ -1,0 +1,101 @@
+"""ONNX Runtime: the backend that runs everywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
+from blazeface_ros.models.catalogue import COORDINATES, Model
+
+Array = npt.NDArray[np.float32]
+
+#: More threads than this do not make so small a network faster.
+MOST_USEFUL_THREADS = 4
+
+
+class OnnxRuntimeBackend:
+    """An .onnx file in an ONNX Runtime session on the CPU.
+
+    Args:
+        model: the network that the file should hold.
+        file: the .onnx file.
+        device: 'auto' or 'cpu'.
+        threads: of the network; 0: as many as help, at most one a core.
+
+    Raises:
+        BackendError: if onnxruntime is not installed.
+        ConfigurationError: if the device is unknown.
+        ModelError: if the file cannot be read, or is not this network.
+    """
+
+    def __init__(self, model: Model, file: Path, *, device: str, threads: int) -> None:
+        if device not in ('auto', 'cpu'):
+            raise ConfigurationError(
+                f"device '{device}' is unknown to backend 'onnxruntime'; there are: auto, cpu"
+            )
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise BackendError(
+                "backend 'onnxruntime' needs the Python package onnxruntime "
+                f"({error}): pip install onnxruntime"
+            ) from error
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or min(
+            len(os.sched_getaffinity(0)), MOST_USEFUL_THREADS
+        )
+        options.inter_op_num_threads = 1
+        # By default ONNX Runtime's idle threads spin for a while after each run, which at camera
+        # rates keeps whole cores busy.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        options.add_session_config_entry('session.inter_op.allow_spinning', '0')
+        options.log_severity_level = 3  # errors come as exceptions, with the same text
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(file), options, providers=['CPUExecutionProvider']
+            )
+        except Exception as error:  # onnxruntime's own classes share no public base
+            raise ModelError(f"model file '{file}' is not a readable ONNX file: {error}") from error
+        self._input, self._coordinates, self._logits = self._check_network(model, file)
+        provider = self._session.get_providers()[0]
+        self.description = f'ONNX Runtime {onnxruntime.__version__}, {provider}'
+
+    def _check_network(self, model: Model, file: Path) -> tuple[str, str, str]:
+        """The names of the input, coordinates and logits, found by their shapes."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        side = model.input_size
+        names = {tuple(output.shape[1:]): output.name for output in outputs}
+        coordinates = names.get((model.anchors, COORDINATES))
+        logits = names.get((model.anchors, 1))
+        if (
+            len(inputs) != 1
+            or inputs[0].type != 'tensor(float)'
+            or inputs[0].shape[1:] != [3, side, side]
+            or not coordinates
+            or not logits
+        ):
+            raise ModelError(
+                f"model file '{file}' is not the network '{model.name}': it has "
+                f'inputs {[i.shape for i in inputs]} and outputs {[o.shape for o in outputs]}, '
+                f'wanted are [N, 3, {side}, {side}] and '
+                f'[N, {model.anchors}, {COORDINATES}], [N, {model.anchors}, 1]'
+            )
+        return inputs[0].name, coordinates, logits
+
+    def infer(self, batch: Array) -> tuple[Array, Array]:
+        """See `Backend.infer`."""
+        try:
+            coordinates, logits = self._session.run(
+                [self._coordinates, self._logits], {self._input: batch}
+            )
+        except Exception as error:
+            raise BackendError(f'ONNX Runtime could not run the network: {error}') from error
+        return coordinates, logits
+
+    def close(self) -> None:
+        """See `Backend.close`; the session goes with its last reference."""

@@ -1,0 +1,123 @@
+"""From the network's raw outputs to faces: anchors, decoding, weighted non-maximum suppression.
+
+Follows MediaPipe's SsdAnchorsCalculator, TensorsToDetectionsCalculator and
+NonMaxSuppressionCalculator (algorithm WEIGHTED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.faces import KEYPOINT_NAMES
+
+Array = npt.NDArray[np.float32]
+
+
+def make_anchors(grids: Sequence[tuple[int, int]]) -> Array:
+    """The centres from which the network predicts.
+
+    BlazeFace uses MediaPipe's `fixed_anchor_size`: each anchor has size 1 x 1, so only its centre
+    matters.
+
+    Args:
+        grids: (cells along a side, anchors per cell) of each output layer, in output order.
+
+    Returns:
+        float32 [A, 2], x, y in units of the window (0 to 1), row by row, then anchor by anchor.
+    """
+    layers = []
+    for cells, anchors_per_cell in grids:
+        centres = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        x, y = np.meshgrid(centres, centres)
+        layers.append(np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), anchors_per_cell, axis=0))
+    return np.concatenate(layers)
+
+
+def decode(
+    coordinates: Array, logits: Array, anchors: Array, input_size: int, score_threshold: float
+) -> tuple[npt.NDArray[np.intp], Array, Array]:
+    """Read the candidates above the threshold out of the raw outputs of a batch of windows.
+
+    The raw coordinates of an anchor are, in pixels of the network's input, the box's centre x, y
+    relative to the anchor's, its width and height, and six keypoints x, y relative to the anchor.
+
+    Args:
+        coordinates: float32 [N, A, 16].
+        logits: float32 [N, A, 1], scores before the sigmoid.
+        anchors: float32 [A, 2] from `make_anchors`.
+        input_size: side of the network's square input in pixels.
+        score_threshold: between 0 and 1; candidates below it are dropped.
+
+    Returns:
+        The window each of the K candidates comes from, int [K]; their points, float32 [K, 8, 2]:
+        the box's corners x0, y0 and x1, y1 and then the keypoints, in units of the window; their
+        scores, float32 [K]. A candidate that is not finite, or of negative size, is dropped.
+    """
+    # In logit space the threshold costs one comparison an anchor and no exponential. The sigmoid
+    # is monotonic, so only the few survivors need it.
+    threshold = np.float64(min(max(score_threshold, 1e-9), 1 - 1e-9))
+    window, anchor = np.nonzero(logits[..., 0] >= np.log(threshold / (1 - threshold)))
+    scores = 1 / (1 + np.exp(-logits[window, anchor, 0]))
+
+    points = coordinates[window, anchor].reshape(-1, 2 + len(KEYPOINT_NAMES), 2) / input_size
+    size = points[:, 1].copy()
+    points[:, 1] = 0  # from here on the box's centre, as an offset like all others
+    points += anchors[anchor, None]
+    points[:, 1] = points[:, 0] + size / 2
+    points[:, 0] -= size / 2
+
+    keep = np.isfinite(points).all(axis=(1, 2)) & (size >= 0).all(axis=1)
+    return window[keep], points[keep], scores[keep]
+
+
+def merge_overlapping(
+    points: Array, scores: Array, iou_threshold: float
+) -> tuple[Array, Array]:
+    """Weighted non-maximum suppression: each face is the mean of all candidates that show it.
+
+    The best candidate and all that overlap it by more than the threshold form a cluster. It
+    becomes one face: the corners and keypoints are the cluster's mean, weighted by score; the
+    score is the best candidate's own. As in MediaPipe, the search ends with a round that removes
+    nothing (a box without area does not even overlap itself).
+
+    Args:
+        points: float32 [K, 8, 2], the box's corners x0, y0 and x1, y1 and six keypoints, in any
+            one unit.
+        scores: float32 [K].
+        iou_threshold: intersection over union, 0 to 1.
+
+    Returns:
+        The faces' points, float32 [F, 8, 2], and scores, float32 [F], best first.
+    """
+    # Best first. Equal scores are ordered by their corners, so that the order in which the
+    # candidates came can never show in the result.
+    order = np.lexsort((points[:, 1, 1], points[:, 1, 0], points[:, 0, 1], points[:, 0, 0], -scores))
+    points, scores = points[order], scores[order]
+    area = np.prod(points[:, 1] - points[:, 0], axis=1)
+    remaining = np.arange(len(scores))
+    faces, face_scores = [], []
+    while len(remaining):
+        best = remaining[0]
+        overlap = np.minimum(points[best, 1], points[remaining, 1]) - np.maximum(
+            points[best, 0], points[remaining, 0]
+        )
+        intersection = np.prod(np.maximum(overlap, 0), axis=1)
+        union = area[best] + area[remaining] - intersection
+        # Written as a product: a union of zero must not divide.
+        same_face = intersection > iou_threshold * union
+        cluster = remaining[same_face]
+        if len(cluster) > 1:
+            weights = scores[cluster] / scores[cluster].sum()
+            faces.append(np.tensordot(weights, points[cluster], axes=1))
+        else:
+            faces.append(points[best])
+        face_scores.append(scores[best])
+        if not len(cluster):
+            break
+        remaining = remaining[~same_face]
+    if not faces:
+        return points, scores
+    return np.stack(faces), np.array(face_scores, scores.dtype)

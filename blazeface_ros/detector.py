@@ -1,0 +1,129 @@
+"""Frames in, faces out: the way of the data from pictures to `Faces`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.backends import open_backend
+from blazeface_ros.decoding import decode, make_anchors, merge_overlapping
+from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.faces import Faces
+from blazeface_ros.models.catalogue import find_model
+from blazeface_ros.windows import Frame, Window, crop, to_frame_coordinates, whole_frame
+
+Picture = npt.NDArray[np.uint8] | Frame
+
+
+class FaceDetector:
+    """Finds faces in pictures.
+
+    Not for use by several threads at once: give each its own, or a lock.
+
+    Args:
+        model: 'back', or the path of a model file.
+        backend: 'onnxruntime'.
+        device: 'auto', or a device as the backend names it.
+        threads: of the network on a CPU; 0: as many as help.
+        score_threshold: between 0 and 1; 0: the model's own.
+        iou_threshold: of the non-maximum suppression, between 0 and 1.
+
+    Raises:
+        ConfigurationError: if a value is out of its range, or a name unknown.
+        ModelError: if the model file is missing or not such a network.
+        BackendError: if what should run it is missing.
+    """
+
+    def __init__(
+        self,
+        model: str = 'back',
+        backend: str = 'onnxruntime',
+        *,
+        device: str = 'auto',
+        threads: int = 0,
+        score_threshold: float = 0.0,
+        iou_threshold: float = 0.3,
+    ) -> None:
+        for name, value in (
+            ('score_threshold', score_threshold),
+            ('iou_threshold', iou_threshold),
+        ):
+            if not 0 <= value <= 1:
+                raise ConfigurationError(f'{name} is {value}; it must be between 0 and 1')
+        if threads < 0:
+            raise ConfigurationError(f'threads is {threads}; it must be 0 (automatic) or more')
+        self.model, self.model_file = find_model(model)
+        self.score_threshold = score_threshold or self.model.score_threshold
+        self.iou_threshold = iou_threshold
+        self.backend = open_backend(
+            backend, self.model, self.model_file, device=device, threads=threads
+        )
+        self._anchors = make_anchors(self.model.grids)
+        self._batch = np.empty((0, 3, self.model.input_size, self.model.input_size), np.float32)
+
+    def detect(self, picture: Picture) -> Faces:
+        """Find the faces of one picture.
+
+        Args:
+            picture: uint8 [H, W, 3] in bgr order, or a `Frame`; it is not altered.
+
+        Raises:
+            ImageError: if it is not such a picture.
+            BackendError: if the network fails.
+        """
+        return self.detect_batch([picture])[0]
+
+    def detect_batch(self, pictures: Sequence[Picture]) -> list[Faces]:
+        """Find the faces of several pictures, of any sizes, with one call of the network.
+
+        Args:
+            pictures: as for `detect`.
+
+        Returns:
+            The faces of each, in the same order.
+        """
+        if not pictures:
+            return []
+        frames = [Frame.of(picture) for picture in pictures]
+        windows = [window for i, frame in enumerate(frames) for window in whole_frame(i, frame)]
+        batch = self._crop(frames, windows)
+        coordinates, logits = self.backend.infer(batch)
+        return self._merge(windows, coordinates, logits, len(frames))
+
+    def _crop(
+        self, frames: Sequence[Frame], windows: Sequence[Window]
+    ) -> npt.NDArray[np.float32]:
+        if len(self._batch) < len(windows):
+            self._batch = np.empty((len(windows), *self._batch.shape[1:]), np.float32)
+        batch = self._batch[: len(windows)]
+        for window, out in zip(windows, batch):
+            crop(frames[window.frame], window, out)
+        return batch
+
+    def _merge(
+        self,
+        windows: Sequence[Window],
+        coordinates: npt.NDArray[np.float32],
+        logits: npt.NDArray[np.float32],
+        frames: int,
+    ) -> list[Faces]:
+        """Bring the candidates of all windows together, frame by frame."""
+        found_in, points, scores = decode(
+            coordinates, logits, self._anchors, self.model.input_size, self.score_threshold
+        )
+        points = to_frame_coordinates(points, [windows[i] for i in found_in])
+        frame_of = np.array([window.frame for window in windows])[found_in]
+        faces = []
+        for frame in range(frames):
+            mine = frame_of == frame
+            merged, merged_scores = merge_overlapping(
+                points[mine], scores[mine], self.iou_threshold
+            )
+            faces.append(Faces(merged[:, :2].reshape(-1, 4), merged[:, 2:], merged_scores))
+        return faces
+
+    def close(self) -> None:
+        """Give the network back; may be called twice."""
+        self.backend.close()

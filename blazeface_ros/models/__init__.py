@@ -1,0 +1,1 @@
+"""The networks: what they are called and need, and where their weights come from."""

@@ -1,0 +1,170 @@
+"""Writes a network as ONNX: one node for each step of its `forward`.
+
+PyTorch's own exporters were weighed and left: the current one writes opset 18 and later only,
+while Ascend's compiler takes 11 to 18; the older one is deprecated, and unrolls each padding into
+a dozen nodes where ONNX's Conv has uneven padding built in.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import fx, nn
+from torch.nn import functional
+
+from blazeface_ros.models.networks import Convolution
+
+
+class _Tracer(fx.Tracer):
+    """Sees a `Convolution` as one step, padding included."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Convolution)
+
+
+class _Graph:
+    """ONNX nodes and constants as they are collected."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, values: Any, dtype: type = np.int64) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def add(self, step: fx.Node) -> None:
+        """Translate one step of the network's trace."""
+        if step.op == 'call_module':
+            self._convolution(step)
+        elif step.op in ('call_function', 'call_method'):
+            _STEPS[step.target](self, step)
+
+    def node(self, kind: str, step: fx.Node, inputs: Sequence[str], **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(kind, inputs, [step.name], step.name, **attributes))
+
+    def _convolution(self, step: fx.Node) -> None:
+        name = str(step.target)
+        module = self.network.get_submodule(name)
+        assert isinstance(module, Convolution) and module.bias is not None
+        weights = [
+            self.constant(f'{name}.{part}', values.detach().numpy(), np.float32)
+            for part, values in (('weight', module.weight), ('bias', module.bias))
+        ]
+        uneven = module.uneven_padding
+        left, right, top, bottom = uneven or (int(module.padding[0]),) * 4
+        self.node(
+            'Conv',
+            step,
+            [_name(step.args[0]), *weights],
+            kernel_shape=module.kernel_size,
+            strides=module.stride,
+            pads=[top, left, bottom, right],
+            group=module.groups,
+        )
+
+    def pad(self, step: fx.Node) -> None:
+        # PyTorch counts (begin, end) pairs from the last dimension, ONNX all begins, then all ends.
+        pairs = np.reshape(step.args[1], (-1, 2))[::-1]
+        pads = np.zeros((2, 4), np.int64)
+        pads[:, 4 - len(pairs) :] = pairs.T
+        self.node('Pad', step, [_name(step.args[0]), self.constant(f'{step.name}.pads', pads.ravel())])
+
+    def reshape(self, step: fx.Node) -> None:
+        # The batch size is free: 0 keeps what stands there.
+        shape = [0 if isinstance(size, fx.Node) else size for size in step.args[1:]]
+        self.node('Reshape', step, [_name(step.args[0]), self.constant(f'{step.name}.shape', shape)])
+
+
+def _name(value: Any) -> str:
+    assert isinstance(value, fx.Node)
+    return value.name
+
+
+def _one_node(kind: str, **attributes: Any) -> Callable[[_Graph, fx.Node], None]:
+    def add(graph: _Graph, step: fx.Node) -> None:
+        graph.node(kind, step, [_name(value) for value in step.all_input_nodes], **attributes)
+
+    return add
+
+
+def _nothing(graph: _Graph, step: fx.Node) -> None:
+    """The batch size, which ONNX's Reshape keeps by itself."""
+
+
+_STEPS: dict[Any, Callable[[_Graph, fx.Node], None]] = {
+    functional.relu: _one_node('Relu'),
+    functional.max_pool2d: _one_node('MaxPool', kernel_shape=[2, 2], strides=[2, 2]),
+    functional.pad: _Graph.pad,
+    operator.add: _one_node('Add'),
+    torch.cat: _one_node('Concat', axis=1),
+    'permute': _one_node('Transpose', perm=[0, 2, 3, 1]),
+    'reshape': _Graph.reshape,
+    getattr: _nothing,
+    operator.getitem: _nothing,
+}
+
+
+def to_onnx(
+    network: nn.Module,
+    input_size: int,
+    output_names: Sequence[str] = ('coordinates', 'logits'),
+    *,
+    opset: int = 13,
+    batch: int | None = None,
+) -> onnx.ModelProto:
+    """Translate a network.
+
+    Args:
+        network: one of `networks`, with its weights.
+        input_size: side of the square input in pixels.
+        output_names: of the network's outputs, in order.
+        opset: ONNX operator set, 11 to 18.
+        batch: a fixed batch size; None leaves it free.
+
+    Returns:
+        The checked ONNX model: `input` float32 [N, 3, S, S] → the outputs, float32.
+    """
+    trace = _Tracer().trace(network)
+    graph = _Graph(network)
+    for step in trace.nodes:
+        graph.add(step)
+    results = [step for step in trace.nodes if step.op == 'output'][0].args[0]
+    renamed = {_name(result): name for result, name in zip(results, output_names)}
+    renamed[next(step.name for step in trace.nodes if step.op == 'placeholder')] = 'input'
+    for node in graph.nodes:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+
+    with torch.inference_mode():
+        outputs = network(torch.zeros(1, 3, input_size, input_size))
+    size: int | str = batch or 'N'
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            type(network).__name__,
+            [
+                helper.make_tensor_value_info(
+                    'input', TensorProto.FLOAT, [size, 3, input_size, input_size]
+                )
+            ],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, [size, *output.shape[1:]])
+                for name, output in zip(output_names, outputs)
+            ],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid('', opset)],
+        # The oldest format that knows the opset, so that old runtimes read the file.
+        ir_version=helper.find_min_ir_version_for([helper.make_opsetid('', opset)]),
+        producer_name='blazeface_ros',
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model

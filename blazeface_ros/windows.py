@@ -1,0 +1,150 @@
+"""Where to look: square windows on frames, and cropping them into the network's input.
+
+A window is a square in pixels of its frame. One around the whole frame is the classic letterbox;
+what lies outside the frame is black. Coordinates go corner to corner as in MediaPipe's
+ImageToTensorCalculator: the input's pixel i shows the frame at x0 + i * size / input_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.errors import ImageError
+
+Channels = Literal['bgr', 'rgb', 'bgra', 'rgba', 'gray']
+
+#: For each layout, where in a pixel red, green and blue stand.
+RGB_POSITIONS: dict[Channels, tuple[int, int, int]] = {
+    'bgr': (2, 1, 0),
+    'rgb': (0, 1, 2),
+    'bgra': (2, 1, 0),
+    'rgba': (0, 1, 2),
+    'gray': (0, 0, 0),
+}
+
+_TO_BGR: dict[Channels, int] = {
+    'rgb': cv2.COLOR_RGB2BGR,
+    'bgra': cv2.COLOR_BGRA2BGR,
+    'rgba': cv2.COLOR_RGBA2BGR,
+    'gray': cv2.COLOR_GRAY2BGR,
+}
+
+
+class Frame(NamedTuple):
+    """A picture as the camera gave it.
+
+    Attributes:
+        pixels: uint8 [H, W, C], or [H, W] for gray; rows may be padded (strides are honoured).
+        channels: what the C channels are.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    channels: Channels = 'bgr'
+
+    @classmethod
+    def of(cls, picture: npt.NDArray[np.uint8] | Frame) -> Frame:
+        """Take a frame, or a uint8 array [H, W, 3] in OpenCV's order bgr.
+
+        Raises:
+            ImageError: if it is neither, or has no pixels.
+        """
+        frame = picture if isinstance(picture, Frame) else cls(picture)
+        pixels, channels = frame
+        wanted: dict[str, tuple[int, ...]] = {'gray': ()}
+        shape = wanted.get(channels, (len(channels),))
+        if (
+            not isinstance(pixels, np.ndarray)
+            or pixels.dtype != np.uint8
+            or pixels.ndim < 2
+            or pixels.shape[2:] != shape
+            or not pixels.size
+        ):
+            got = (
+                f'{pixels.dtype} {list(pixels.shape)}'
+                if isinstance(pixels, np.ndarray)
+                else type(pixels).__name__
+            )
+            layout = ', '.join(('H', 'W', *map(str, shape)))
+            raise ImageError(f'a {channels} picture is a uint8 array [{layout}], got {got}')
+        return frame
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    def to_bgr(self) -> npt.NDArray[np.uint8]:
+        """A copy as uint8 [H, W, 3] in bgr order, free to be drawn on."""
+        if self.channels == 'bgr':
+            return np.ascontiguousarray(self.pixels).copy()
+        return cv2.cvtColor(self.pixels, _TO_BGR[self.channels])  # type: ignore[return-value]
+
+
+class Window(NamedTuple):
+    """A square of one frame of a batch.
+
+    Attributes:
+        frame: index of the frame in the batch.
+        x0, y0: the upper left corner in pixels of the frame; may lie outside of it.
+        size: the side in pixels of the frame.
+    """
+
+    frame: int
+    x0: float
+    y0: float
+    size: float
+
+
+def whole_frame(index: int, frame: Frame) -> list[Window]:
+    """The windows of the classic letterbox: one, centred, as large as the frame's longer side."""
+    size = max(frame.width, frame.height)
+    return [Window(index, (frame.width - size) / 2, (frame.height - size) / 2, size)]
+
+
+def crop(frame: Frame, window: Window, out: npt.NDArray[np.float32]) -> None:
+    """Show the network a window of a frame.
+
+    Args:
+        frame: the picture.
+        window: where to look; outside of the frame it sees black.
+        out: float32 [3, S, S] to fill, red, green, blue from -1 to 1.
+    """
+    input_size = out.shape[-1]
+    scale = window.size / input_size
+    input_to_frame = np.array([[scale, 0, window.x0], [0, scale, window.y0]])
+    # One pass over the input's pixels, however large the frame: nothing is padded or converted
+    # at full size.
+    cropped = cv2.warpAffine(
+        frame.pixels,
+        input_to_frame,
+        (input_size, input_size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
+    planes = cv2.split(cropped)
+    for plane, position in zip(out, RGB_POSITIONS[frame.channels]):
+        np.multiply(planes[position], np.float32(1 / 127.5), out=plane)
+    out -= 1
+
+
+def to_frame_coordinates(
+    points: npt.NDArray[np.float32], windows: Sequence[Window]
+) -> npt.NDArray[np.float32]:
+    """Carry points from their windows into their frames.
+
+    Args:
+        points: float32 [K, P, 2], in units of the window.
+        windows: the K windows they stand in.
+
+    Returns:
+        float32 [K, P, 2], in pixels of the frame.
+    """
+    squares = np.array([window[1:] for window in windows], np.float32).reshape(-1, 1, 3)
+    return points * squares[..., 2:] + squares[..., :2]
