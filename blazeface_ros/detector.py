@@ -46,22 +46,34 @@ class FaceDetector:
         score_threshold: float = 0.0,
         iou_threshold: float = 0.3,
     ) -> None:
+        if threads < 0:
+            raise ConfigurationError(f'threads is {threads}; it must be 0 (automatic) or more')
+        self.model, self.model_file = find_model(model)
+        self.set_thresholds(score_threshold, iou_threshold)
+        self.backend = open_backend(
+            backend, self.model, self.model_file, device=device, threads=threads
+        )
+        self._anchors = make_anchors(self.model.grids)
+        self._batch = np.empty((0, 3, self.model.input_size, self.model.input_size), np.float32)
+
+    def set_thresholds(self, score_threshold: float, iou_threshold: float) -> None:
+        """Change what counts as a face, from the next picture on.
+
+        Args:
+            score_threshold: between 0 and 1; 0: the model's own.
+            iou_threshold: between 0 and 1.
+
+        Raises:
+            ConfigurationError: if a value is out of its range.
+        """
         for name, value in (
             ('score_threshold', score_threshold),
             ('iou_threshold', iou_threshold),
         ):
             if not 0 <= value <= 1:
                 raise ConfigurationError(f'{name} is {value}; it must be between 0 and 1')
-        if threads < 0:
-            raise ConfigurationError(f'threads is {threads}; it must be 0 (automatic) or more')
-        self.model, self.model_file = find_model(model)
         self.score_threshold = score_threshold or self.model.score_threshold
         self.iou_threshold = iou_threshold
-        self.backend = open_backend(
-            backend, self.model, self.model_file, device=device, threads=threads
-        )
-        self._anchors = make_anchors(self.model.grids)
-        self._batch = np.empty((0, 3, self.model.input_size, self.model.input_size), np.float32)
 
     def detect(self, picture: Picture) -> Faces:
         """Find the faces of one picture.

@@ -1,0 +1,1 @@
+"""The command `blazeface`: one file a verb."""

@@ -1,0 +1,135 @@
+"""`blazeface detect`: faces of pictures, as text, JSON or drawn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import cv2
+
+from blazeface_ros.backends import BACKENDS
+from blazeface_ros.detector import FaceDetector
+from blazeface_ros.drawing import draw_faces
+from blazeface_ros.errors import ConfigurationError, ImageError
+from blazeface_ros.faces import KEYPOINT_NAMES, Faces
+from blazeface_ros.media import read_picture
+from blazeface_ros.models.catalogue import MODELS
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        'detect', help='find the faces of pictures', description='Find the faces of pictures.'
+    )
+    parser.add_argument('pictures', nargs='+', metavar='PICTURE', help='picture files')
+    add_detector_options(parser)
+    parser.add_argument('--json', action='store_true', help='print one JSON object a picture')
+    parser.add_argument(
+        '--save', type=Path, metavar='FOLDER', help='write pictures with the faces drawn on'
+    )
+    parser.set_defaults(run=run)
+
+
+def add_detector_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options from which `make_detector` makes a detector."""
+    parser.add_argument(
+        '--model', default='back', help=f'{", ".join(MODELS)}, or a model file (default: back)'
+    )
+    parser.add_argument(
+        '--backend',
+        default='onnxruntime',
+        help=f'what runs the network: {", ".join(BACKENDS)} (default: onnxruntime)',
+    )
+    parser.add_argument(
+        '--device', default='auto', help='as the backend names it (default: auto)'
+    )
+    parser.add_argument(
+        '--threads', type=int, default=0, help='of the network; 0: as many as help (default)'
+    )
+    parser.add_argument(
+        '--score-threshold',
+        type=float,
+        default=0.0,
+        help="faces that score below it are left out; 0: the model's own (default)",
+    )
+
+
+def make_detector(options: argparse.Namespace) -> FaceDetector:
+    """Make the detector that the options ask for."""
+    return FaceDetector(
+        options.model,
+        options.backend,
+        device=options.device,
+        threads=options.threads,
+        score_threshold=options.score_threshold,
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Detect; 1 if a picture could not be read or written, after the others are done."""
+    detector = make_detector(options)
+    if options.save:
+        try:
+            options.save.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"--save '{options.save}': {error}") from error
+    failed = False
+    saved: Counter[str] = Counter()
+    for name in options.pictures:
+        try:
+            picture = read_picture(name)
+            faces = detector.detect(picture)
+            height, width = picture.shape[:2]
+            print(as_json(name, width, height, faces) if options.json else as_text(name, faces))
+            if options.save:
+                draw_faces(picture, faces)
+                stem = Path(name).stem
+                saved[stem] += 1  # pictures of one name from several folders are all kept
+                number = f'_{saved[stem]}' if saved[stem] > 1 else ''
+                target = options.save / f'{stem}_faces{number}.png'
+                if not cv2.imwrite(str(target), picture):
+                    raise ImageError(f"'{target}' cannot be written")
+        except ImageError as error:
+            print(f'blazeface detect: {error}', file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def as_json(name: str, width: int, height: int, faces: Faces) -> str:
+    """One line for programs."""
+    return json.dumps(
+        {
+            'image': name,
+            'width': width,
+            'height': height,
+            'faces': [
+                {
+                    'box': [round(value, 3) for value in box],
+                    'score': round(score, 5),
+                    'keypoints': {
+                        keypoint: [round(value, 3) for value in position]
+                        for keypoint, position in zip(KEYPOINT_NAMES, positions)
+                    },
+                }
+                for box, score, positions in zip(
+                    faces.boxes.tolist(), faces.scores.tolist(), faces.keypoints.tolist()
+                )
+            ],
+        }
+    )
+
+
+def as_text(name: str, faces: Faces) -> str:
+    """A few lines for people."""
+    lines = [f'{name}: {len(faces)} face{"" if len(faces) == 1 else "s"}']
+    for (x0, y0, x1, y1), score, keypoints in zip(faces.boxes, faces.scores, faces.keypoints):
+        lines.append(
+            f'  score {score:.2f}  at {x0:.0f},{y0:.0f}  size {x1 - x0:.0f} x {y1 - y0:.0f}  '
+            + '  '.join(
+                f'{keypoint} {x:.0f},{y:.0f}' for keypoint, (x, y) in zip(KEYPOINT_NAMES, keypoints)
+            )
+        )
+    return '\n'.join(lines)

@@ -1,0 +1,96 @@
+"""Publishes a picture, a folder, a video or a webcam as camera images, for demos and tests."""
+
+from __future__ import annotations
+
+import sys
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from blazeface_ros.errors import BlazeFaceError, ConfigurationError
+from blazeface_ros.media import Media
+from blazeface_ros.models.catalogue import shared_file
+from blazeface_ros.ros import parameters
+from blazeface_ros.ros.images import message_from_bgr
+
+BUNDLED_PICTURE = 'pictures/scene.jpg'
+
+
+class MediaPublisherNode(Node):
+    """Publishes frames on image_raw at a steady rate, stamped with the node's clock.
+
+    Raises:
+        ConfigurationError: if a parameter's value is not allowed, or there is nothing to show.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('media_publisher')
+        settings = parameters.declare(self, parameters.MEDIA_PUBLISHER)
+        source = settings['source'] or str(shared_file(BUNDLED_PICTURE) or BUNDLED_PICTURE)
+        self._media = Media(source)
+        self._frames = self._media.frames()
+        self._loop = settings['loop']
+        self._frame_id = settings['frame_id']
+        self._skipped = 0
+        self._published = 0
+        # Reliable, as a subscriber of either kind hears it.
+        self._publisher = self.create_publisher(Image, 'image_raw', QoSProfile(depth=1))
+        rate = settings['rate'] or self._media.rate
+        self.create_timer(1 / rate, self._publish_next)
+        self.get_logger().info(
+            f"publishing '{source}' on {self._publisher.topic_name} at {rate:g} Hz"
+        )
+
+    def _publish_next(self) -> None:
+        pixels = next(self._frames, None)
+        for problem in self._media.skipped[self._skipped :]:
+            self.get_logger().warning(f'skipped: {problem}')
+        self._skipped = len(self._media.skipped)
+        if pixels is None:
+            if not self._published:
+                raise ConfigurationError('source: nothing in it could be read')
+            if not self._loop:
+                self.get_logger().info(f'the end, after {self._published} frames')
+                raise SystemExit
+            self._frames = self._media.frames()
+            return
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id)
+        self._publisher.publish(message_from_bgr(pixels, header))
+        self._published += 1
+
+    def destroy_node(self) -> None:
+        """Give a webcam or video back."""
+        self._media.close()
+        super().destroy_node()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until the end of the source or an interrupt.
+
+    Returns:
+        0; or 1 if there was nothing to publish, with the reason logged.
+    """
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = MediaPublisherNode()
+        rclpy.spin(node)
+    except BlazeFaceError as error:
+        get_logger('media_publisher').fatal(str(error))
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException, SystemExit):
+        pass
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

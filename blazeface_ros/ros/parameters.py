@@ -1,0 +1,182 @@
+"""The nodes' parameters: declared once; validation and documentation follow from that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from blazeface_ros.backends import BACKENDS
+from blazeface_ros.errors import BlazeFaceError, ConfigurationError
+from blazeface_ros.models.catalogue import MODELS
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One parameter.
+
+    Attributes:
+        name: as users write it.
+        default: its value if they do not; also gives its type.
+        description: one line for `ros2 param describe`.
+        limits: smallest and largest value, of a number.
+        choices: the allowed values, of a string.
+        live: whether it may be changed while the node runs.
+    """
+
+    name: str
+    default: Any
+    description: str
+    limits: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """What values it takes, for people."""
+        if self.choices:
+            return 'one of ' + ', '.join(self.choices)
+        kind = {bool: 'true or false', int: 'a whole number', float: 'a number'}.get(
+            type(self.default), 'a text'
+        )
+        return f'{kind} from {self.limits[0]} to {self.limits[1]}' if self.limits else kind
+
+    def checked(self, value: Any) -> Any:
+        """The value in this parameter's own type.
+
+        Raises:
+            ConfigurationError: if it is not allowed.
+        """
+        kind = type(self.default)
+        # YAML reads `5` as a whole number and `0` as one too: both are fine where a number or
+        # a text (a webcam's index) is wanted.
+        if type(value) is int and kind in (float, str):
+            value = kind(value)
+        if (
+            type(value) is not kind
+            or (self.limits and not self.limits[0] <= value <= self.limits[1])
+            or (self.choices and value not in self.choices)
+        ):
+            raise ConfigurationError(
+                f"parameter '{self.name}' is {value!r}; it must be {self.allowed}"
+            )
+        return value
+
+    def descriptor(self) -> ParameterDescriptor:
+        """The same for ROS."""
+        descriptor = ParameterDescriptor(
+            description=self.description,
+            additional_constraints=self.allowed,
+            read_only=not self.live,
+        )
+        if self.limits and isinstance(self.default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=self.limits[0], to_value=self.limits[1])
+            ]
+        elif self.limits:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(self.limits[0]), to_value=int(self.limits[1]))
+            ]
+        return descriptor
+
+
+DETECTOR = (
+    Declaration('model', 'back', f'The network: {", ".join(MODELS)}, or a model file.'),
+    Declaration(
+        'backend', 'onnxruntime', 'What runs the network.', choices=tuple(BACKENDS)
+    ),
+    Declaration('device', 'auto', 'Where the network runs, as the backend names it.'),
+    Declaration(
+        'threads', 0, 'Of the network on a CPU; 0: as many as help.', limits=(0, 256)
+    ),
+    Declaration(
+        'score_threshold',
+        0.0,
+        "Faces that score below it are not published; 0: the model's own.",
+        limits=(0.0, 1.0),
+        live=True,
+    ),
+    Declaration(
+        'iou_threshold',
+        0.3,
+        'Boxes that overlap by more than this (intersection over union) are one face.',
+        limits=(0.0, 1.0),
+        live=True,
+    ),
+    Declaration('overlay', True, 'Whether to offer faces/overlay; drawn only while subscribed.'),
+    Declaration('autostart', True, 'Whether the node configures and activates itself.'),
+)
+
+MEDIA_PUBLISHER = (
+    Declaration(
+        'source',
+        '',
+        'A picture, a folder of pictures, a video, or the index of a webcam; '
+        'empty: the bundled picture.',
+    ),
+    Declaration(
+        'rate',
+        0.0,
+        "Frames a second; 0: a video's or webcam's own rate, 10 for pictures.",
+        limits=(0.0, 1000.0),
+    ),
+    Declaration('loop', True, 'Whether to begin again at the end.'),
+    Declaration('frame_id', 'camera', 'frame_id in the header of the images.'),
+)
+
+
+def declare(
+    node: Node,
+    declarations: Iterable[Declaration],
+    apply: Callable[[dict[str, Any]], None] = lambda changed: None,
+) -> dict[str, Any]:
+    """Declare parameters on a node and check the values it was started with.
+
+    Args:
+        node: the node.
+        declarations: its parameters.
+        apply: called with the new values by name whenever live parameters have changed.
+
+    Returns:
+        The values it was started with, by name.
+
+    Raises:
+        ConfigurationError: if a value is not allowed; names the parameter and what is.
+    """
+    known = {declaration.name: declaration for declaration in declarations}
+    values = {}
+    for name, declaration in known.items():
+        # Looked at once without rules: rclpy's own refusal of a wrong type would not say what is
+        # right.
+        given = node.declare_parameter(
+            name, declaration.default, ParameterDescriptor(dynamic_typing=True)
+        ).value
+        node.undeclare_parameter(name)
+        values[name] = declaration.checked(given)
+        node.declare_parameter(
+            name, values[name], declaration.descriptor(), ignore_override=True
+        )
+
+    def check(parameters: list[Parameter]) -> SetParametersResult:
+        try:
+            changed = {
+                parameter.name: known[parameter.name].checked(parameter.value)
+                for parameter in parameters
+                if parameter.name in known
+            }
+            apply(changed)
+        except BlazeFaceError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
+    return values

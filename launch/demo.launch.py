@@ -1,0 +1,63 @@
+"""Shows it all on a picture, a video or a webcam: ros2 launch blazeface_ros demo.launch.py."""
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description() -> LaunchDescription:
+    share = FindPackageShare('blazeface_ros')
+    namespace = LaunchConfiguration('namespace')
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                'source',
+                default_value='',
+                description='A picture, a folder, a video or the index of a webcam; '
+                'empty: the bundled picture.',
+            ),
+            DeclareLaunchArgument(
+                'rate', default_value='0.0', description="Frames a second; 0: the source's own."
+            ),
+            # detect.launch.py declares the rest; its arguments can be given here as well.
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(
+                    PathJoinSubstitution([share, 'launch', 'detect.launch.py'])
+                )
+            ),
+            Node(
+                package='blazeface_ros',
+                executable='media_publisher_node',
+                name='media_publisher',
+                namespace=namespace,
+                output='screen',
+                parameters=[
+                    {
+                        'source': ParameterValue(LaunchConfiguration('source'), value_type=str),
+                        'rate': ParameterValue(LaunchConfiguration('rate'), value_type=float),
+                    }
+                ],
+                remappings=[('image_raw', LaunchConfiguration('image_topic'))],
+            ),
+            rviz(share, namespace),
+        ]
+    )
+
+
+def rviz(share: FindPackageShare, namespace: LaunchConfiguration) -> Node | LogInfo:
+    """The overlay on the screen, if rviz2 is installed."""
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        return LogInfo(msg='rviz2 is not installed: watch faces/overlay with another viewer')
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        namespace=namespace,
+        arguments=['-d', PathJoinSubstitution([share, 'config', 'faces.rviz'])],
+    )

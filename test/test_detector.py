@@ -1,0 +1,144 @@
+"""Frames in, faces out, on the real network."""
+
+import json
+
+import numpy as np
+import pytest
+
+from blazeface_ros import KEYPOINT_NAMES, FaceDetector, Faces, Frame
+from blazeface_ros.errors import ConfigurationError, ImageError, ModelError
+from conftest import ROOT, intersection_over_union
+
+GOLDENS = json.loads((ROOT / 'test' / 'data' / 'mediapipe_astronaut.json').read_text())
+
+
+def assert_same_faces(first, second, pixels=0.01, score=1e-4):
+    assert len(first) == len(second)
+    np.testing.assert_allclose(first.boxes, second.boxes, atol=pixels)
+    np.testing.assert_allclose(first.keypoints, second.keypoints, atol=pixels)
+    np.testing.assert_allclose(first.scores, second.scores, atol=score)
+
+
+def test_the_astronaut_is_found_where_mediapipe_finds_her(detector, astronaut):
+    faces = detector.detect(astronaut)
+    (golden,) = GOLDENS['back']
+    assert len(faces) == 1
+    limit = 0.005 * max(astronaut.shape)
+    np.testing.assert_allclose(faces.boxes[0], golden[:4], atol=limit)
+    np.testing.assert_allclose(faces.keypoints[0].ravel(), golden[4:16], atol=limit)
+    np.testing.assert_allclose(faces.scores[0], golden[16], atol=0.02)
+
+
+def test_all_faces_of_a_scene_are_found_best_first(detector, scene):
+    faces = detector.detect(scene)
+    assert len(faces) == 5
+    assert list(faces.scores) == sorted(faces.scores, reverse=True)
+    assert all(faces.scores >= 0.65)
+
+
+def test_keypoints_stand_where_their_names_say(detector, astronaut):
+    faces = detector.detect(astronaut)
+    point = dict(zip(KEYPOINT_NAMES, faces.keypoints[0]))
+    # The subject's right is on the left of the picture.
+    assert point['right_ear_tragion'][0] < point['right_eye'][0] < point['nose_tip'][0]
+    assert point['nose_tip'][0] < point['left_eye'][0] < point['left_ear_tragion'][0]
+    assert point['right_eye'][1] < point['nose_tip'][1] < point['mouth_center'][1]
+
+
+def test_a_batch_of_different_sizes_equals_single_pictures(detector, astronaut, scene):
+    pictures = [astronaut, scene, np.zeros((48, 64, 3), np.uint8), scene[:, ::-1], astronaut]
+    batch = detector.detect_batch(pictures)
+    assert [len(faces) for faces in batch] == [1, 5, 0, 5, 1]
+    for faces, picture in zip(batch, pictures):
+        assert_same_faces(faces, detector.detect(picture))
+
+
+def test_results_do_not_change_when_the_next_picture_comes(detector, astronaut, scene):
+    faces = detector.detect(astronaut)
+    before = faces.boxes.copy()
+    detector.detect(scene)
+    np.testing.assert_array_equal(faces.boxes, before)
+
+
+def test_no_pictures_give_no_results(detector):
+    assert detector.detect_batch([]) == []
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (1, 32766), (32766, 1), (2, 2)])
+def test_odd_shapes_have_no_faces_and_do_no_harm(detector, shape):
+    faces = detector.detect(np.full((*shape, 3), 128, np.uint8))
+    assert len(faces) == 0
+    assert faces.boxes.shape == (0, 4)
+    assert faces.keypoints.shape == (0, 6, 2)
+
+
+def test_every_layout_of_the_same_picture_has_the_same_faces(detector, scene):
+    expected = detector.detect(scene)
+    alpha = np.full((*scene.shape[:2], 1), 9, np.uint8)
+    for channels, pixels in {
+        'rgb': scene[..., ::-1],
+        'bgra': np.concatenate([scene, alpha], axis=2),
+        'rgba': np.concatenate([scene[..., ::-1], alpha], axis=2),
+    }.items():
+        frame = Frame(np.ascontiguousarray(pixels), channels)
+        assert_same_faces(detector.detect(frame), expected)
+
+
+def test_the_picture_is_not_altered(detector, scene):
+    before = scene.copy()
+    detector.detect(scene)
+    np.testing.assert_array_equal(scene, before)
+
+
+def test_faces_at_the_border_are_not_clipped(detector, astronaut):
+    cut = astronaut[:, 200:]  # through her right ear
+    faces = detector.detect(cut)
+    assert len(faces) == 1
+    whole = detector.detect(astronaut)
+    moved = whole.boxes[0] - [200, 0, 200, 0]
+    assert moved[0] < 0
+    assert intersection_over_union(faces.boxes[0], moved) > 0.6
+
+
+def test_the_score_threshold_decides_what_is_a_face(scene):
+    detector = FaceDetector(threads=1, score_threshold=0.9)
+    assert len(detector.detect(scene)) == 2
+    detector.set_thresholds(0.0, 0.3)
+    assert len(detector.detect(scene)) == 5
+
+
+def test_a_picture_that_is_none_costs_only_itself(detector, astronaut):
+    with pytest.raises(ImageError):
+        detector.detect(np.zeros((3, 0, 3), np.uint8))
+    assert len(detector.detect(astronaut)) == 1
+
+
+@pytest.mark.parametrize(
+    ('setting', 'sentence'),
+    [
+        ({'score_threshold': 1.5}, 'score_threshold is 1.5; it must be between 0 and 1'),
+        ({'iou_threshold': float('nan')}, 'iou_threshold is nan; it must be between 0 and 1'),
+        ({'threads': -1}, r'threads is -1; it must be 0 \(automatic\) or more'),
+        ({'backend': 'banana'}, "backend 'banana' is unknown; there are: onnxruntime"),
+        ({'device': 'tpu'}, "device 'tpu' is unknown to backend 'onnxruntime'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_with_name_value_and_remedy(setting, sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
+        FaceDetector(**setting)
+
+
+def test_a_missing_model_is_named_with_what_there_is():
+    with pytest.raises(ModelError, match=r"model '/nowhere.onnx' is neither a known name \(back"):
+        FaceDetector('/nowhere.onnx')
+
+
+def test_closing_twice_is_harmless():
+    detector = FaceDetector(threads=1)
+    detector.close()
+    detector.close()
+
+
+def test_parallel_arrays_of_unequal_length_are_no_faces():
+    with pytest.raises(ValueError, match=r'2 scores need boxes \[2, 4\]'):
+        Faces(np.zeros((1, 4)), np.zeros((2, 6, 2)), np.zeros(2))

@@ -1,0 +1,129 @@
+"""The ONNX Runtime backend against the original network, and against files that are none."""
+
+import sys
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from blazeface_ros import FaceDetector
+from blazeface_ros.backends import open_backend
+from blazeface_ros.errors import BackendError, ModelError
+from blazeface_ros.models.catalogue import find_model
+from blazeface_ros.windows import Frame, crop, whole_frame
+from conftest import PICTURES
+
+
+@pytest.fixture(scope='module')
+def backend():
+    return open_backend('onnxruntime', *find_model('back'), device='auto', threads=1)
+
+
+@pytest.fixture(scope='module')
+def inputs(astronaut, scene):
+    """A batch of real and of random inputs."""
+    batch = np.random.default_rng(0).uniform(-1, 1, (4, 3, 256, 256)).astype(np.float32)
+    for picture, out in zip((astronaut, scene), batch):
+        crop(Frame(picture), whole_frame(0, Frame(picture))[0], out)
+    return batch
+
+
+def test_the_network_equals_the_original_tflite_file(backend, inputs, original_models):
+    reference = Interpreter(str(original_models / 'face_detection_back.tflite'))
+    reference.allocate_tensors()
+    for planes in inputs:
+        reference.set_tensor(
+            reference.get_input_details()[0]['index'], planes.transpose(1, 2, 0)[None]
+        )
+        reference.invoke()
+        expected = {
+            output['shape'][-1]: reference.get_tensor(output['index'])
+            for output in reference.get_output_details()
+        }
+        coordinates, logits = backend.infer(planes[None])
+        # Where there might be a face, to 1e-4. Elsewhere raw values reach thousands, and float32
+        # rounds them by more than that in both: there, to a share of the largest value.
+        maybe_a_face = expected[1][0, :, 0] > -2.2  # a score of 0.1
+        for found, wanted in ((coordinates, expected[16]), (logits, expected[1])):
+            np.testing.assert_allclose(
+                found[0, maybe_a_face], wanted[0, maybe_a_face], atol=1e-4, rtol=0
+            )
+            np.testing.assert_allclose(found, wanted, atol=1e-5 * abs(wanted).max(), rtol=0)
+
+
+def test_a_batch_equals_its_single_windows(backend, inputs):
+    coordinates, logits = backend.infer(inputs)
+    for i, planes in enumerate(inputs):
+        single = backend.infer(planes[None])
+        np.testing.assert_allclose(coordinates[i], single[0][0], rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(logits[i], single[1][0], rtol=1e-5, atol=1e-4)
+
+
+def test_idle_threads_do_not_spin(astronaut):
+    """With two threads, waiting between frames must cost no CPU."""
+    import time
+
+    detector = FaceDetector(threads=2)
+    for _ in range(3):
+        detector.detect(astronaut)
+    before = time.process_time()
+    time.sleep(1)
+    assert time.process_time() - before < 0.2
+
+
+def test_a_file_that_is_no_network_is_named():
+    with pytest.raises(ModelError, match=r"model file '.*scene.jpg' is not a readable ONNX file"):
+        FaceDetector(str(PICTURES / 'scene.jpg'))
+
+
+def test_another_network_is_told_apart_by_its_shapes(tmp_path):
+    onnx = pytest.importorskip('onnx')
+    shape = ['N', 3, 64, 64]
+    value = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name in ('input', 'output')
+    ]
+    node = onnx.helper.make_node('Relu', ['input'], ['output'])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], 'relu', value[:1], value[1:]))
+    model.ir_version = 8
+    model.opset_import[0].version = 13
+    onnx.save(model, tmp_path / 'relu.onnx')
+    with pytest.raises(ModelError, match=r"not the network 'back': it has inputs .*64, 64"):
+        FaceDetector(str(tmp_path / 'relu.onnx'))
+
+
+def test_outputs_are_told_apart_by_shape_not_by_order(tmp_path, backend, inputs):
+    onnx = pytest.importorskip('onnx')
+    model, file = find_model('back')
+    swapped = onnx.load(file)
+    outputs = list(swapped.graph.output)
+    del swapped.graph.output[:]
+    swapped.graph.output.extend(reversed(outputs))
+    onnx.save(swapped, tmp_path / 'swapped.onnx')
+    other = open_backend('onnxruntime', model, tmp_path / 'swapped.onnx', device='cpu', threads=1)
+    for first, second in zip(backend.infer(inputs[:1]), other.infer(inputs[:1])):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_without_onnxruntime_one_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(BackendError, match=r'needs the Python package onnxruntime .*pip install'):
+        FaceDetector()
+
+
+def test_an_input_of_another_size_is_a_backend_error(backend):
+    with pytest.raises(BackendError, match='ONNX Runtime could not run the network'):
+        backend.infer(np.zeros((1, 3, 64, 64), np.float32))
+
+
+def test_the_core_imports_no_heavy_library():
+    import subprocess
+
+    code = (
+        'import sys, blazeface_ros, blazeface_ros.cli.main; '
+        'print(sorted({"torch", "onnxruntime", "onnx", "rclpy", "acl", "tflite"} & set(sys.modules)))'
+    )
+    printed = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == '[]\n'
