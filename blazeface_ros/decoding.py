@@ -60,9 +60,10 @@ def decode(
     # is monotonic, so only the few survivors need it.
     threshold = np.float64(min(max(score_threshold, 1e-9), 1 - 1e-9))
     window, anchor = np.nonzero(logits[..., 0] >= np.log(threshold / (1 - threshold)))
-    scores = 1 / (1 + np.exp(-logits[window, anchor, 0]))
+    scores: Array = 1 / (1 + np.exp(-logits[window, anchor, 0]))
 
-    points = coordinates[window, anchor].reshape(-1, 2 + len(KEYPOINT_NAMES), 2) / input_size
+    points: Array = coordinates[window, anchor].reshape(-1, 2 + len(KEYPOINT_NAMES), 2)
+    points /= input_size  # a copy already
     size = points[:, 1].copy()
     points[:, 1] = 0  # from here on the box's centre, as an offset like all others
     points += anchors[anchor, None]
@@ -94,7 +95,7 @@ def merge_overlapping(
     """
     # Best first. Equal scores are ordered by their corners, so that the order in which the
     # candidates came can never show in the result.
-    order = np.lexsort((points[:, 1, 1], points[:, 1, 0], points[:, 0, 1], points[:, 0, 0], -scores))
+    order = np.lexsort((*points[:, :2].reshape(-1, 4).T, -scores))
     points, scores = points[order], scores[order]
     area = np.prod(points[:, 1] - points[:, 0], axis=1)
     remaining = np.arange(len(scores))

@@ -23,7 +23,7 @@ class FaceDetector:
     Not for use by several threads at once: give each its own, or a lock.
 
     Args:
-        model: 'back', or the path of a model file.
+        model: a name of `catalogue.MODELS`, or the path of a model file.
         backend: 'onnxruntime'.
         device: 'auto', or a device as the backend names it.
         threads: of the network on a CPU; 0: as many as help.
@@ -48,11 +48,13 @@ class FaceDetector:
     ) -> None:
         if threads < 0:
             raise ConfigurationError(f'threads is {threads}; it must be 0 (automatic) or more')
-        self.model, self.model_file = find_model(model)
-        self.set_thresholds(score_threshold, iou_threshold)
+        _check_thresholds(score_threshold, iou_threshold)
+        named, self.model_file = find_model(model)
         self.backend = open_backend(
-            backend, self.model, self.model_file, device=device, threads=threads
+            backend, named, self.model_file, device=device, threads=threads
         )
+        self.model = self.backend.model
+        self.set_thresholds(score_threshold, iou_threshold)
         self._anchors = make_anchors(self.model.grids)
         self._batch = np.empty((0, 3, self.model.input_size, self.model.input_size), np.float32)
 
@@ -66,12 +68,7 @@ class FaceDetector:
         Raises:
             ConfigurationError: if a value is out of its range.
         """
-        for name, value in (
-            ('score_threshold', score_threshold),
-            ('iou_threshold', iou_threshold),
-        ):
-            if not 0 <= value <= 1:
-                raise ConfigurationError(f'{name} is {value}; it must be between 0 and 1')
+        _check_thresholds(score_threshold, iou_threshold)
         self.score_threshold = score_threshold or self.model.score_threshold
         self.iou_threshold = iou_threshold
 
@@ -139,3 +136,9 @@ class FaceDetector:
     def close(self) -> None:
         """Give the network back; may be called twice."""
         self.backend.close()
+
+
+def _check_thresholds(score_threshold: float, iou_threshold: float) -> None:
+    for name, value in (('score_threshold', score_threshold), ('iou_threshold', iou_threshold)):
+        if not 0 <= value <= 1:
+            raise ConfigurationError(f'{name} is {value}; it must be between 0 and 1')

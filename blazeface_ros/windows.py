@@ -84,11 +84,13 @@ class Frame(NamedTuple):
 
     @property
     def width(self) -> int:
-        return self.pixels.shape[1]
+        """In pixels."""
+        return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
-        return self.pixels.shape[0]
+        """In pixels."""
+        return int(self.pixels.shape[0])
 
     def to_bgr(self) -> npt.NDArray[np.uint8]:
         """A copy as uint8 [H, W, 3] in bgr order, free to be drawn on."""

@@ -1,13 +1,17 @@
-"""Shows it all on a picture, a video or a webcam: ros2 launch blazeface_ros demo.launch.py."""
+"""Shows it all on a picture, a video or a webcam.
+
+ros2 launch blazeface_ros demo.launch.py source:=0
+"""
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:

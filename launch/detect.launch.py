@@ -1,11 +1,15 @@
-"""Starts the detector: ros2 launch blazeface_ros detect.launch.py image_topic:=/camera/image_raw."""
+"""Starts the detector.
 
-from launch import LaunchDescription
+ros2 launch blazeface_ros detect.launch.py image_topic:=/camera/image_raw
+"""
+
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
 
 #: Arguments that are parameters of the node: name, type, default, description.
 PARAMETERS = (

@@ -6,10 +6,10 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from conftest import PICTURES
 
 from blazeface_ros import KEYPOINT_NAMES
 from blazeface_ros.cli.main import main
-from conftest import PICTURES
 
 ASTRONAUT, SCENE = str(PICTURES / 'astronaut.png'), str(PICTURES / 'scene.jpg')
 

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from conftest import ROOT, intersection_over_union
 
 from blazeface_ros import KEYPOINT_NAMES, FaceDetector, Faces, Frame
 from blazeface_ros.errors import ConfigurationError, ImageError, ModelError
-from conftest import ROOT, intersection_over_union
 
 GOLDENS = json.loads((ROOT / 'test' / 'data' / 'mediapipe_astronaut.json').read_text())
 
@@ -129,7 +129,7 @@ def test_settings_that_cannot_work_are_refused_with_name_value_and_remedy(settin
 
 
 def test_a_missing_model_is_named_with_what_there_is():
-    with pytest.raises(ModelError, match=r"model '/nowhere.onnx' is neither a known name \(back"):
+    with pytest.raises(ModelError, match=r"model '/nowhere.onnx' is neither a known name \(back, "):
         FaceDetector('/nowhere.onnx')
 
 

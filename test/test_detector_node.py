@@ -9,12 +9,12 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros_fixtures import NodeProcess, Robot, image_message
 from sensor_msgs.msg import Image
 from vision_msgs.msg import VisionInfo
 
 from blazeface_ros.ros.images import frame_from_message
 from blazeface_ros.ros.messages import from_message
-from ros_fixtures import NodeProcess, Robot, image_message
 
 
 @pytest.fixture(scope='module')

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 
 from blazeface_ros.ros import parameters
-from conftest import ROOT
 
 
 @pytest.fixture(scope='module')

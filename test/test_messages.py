@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from ros_fixtures import image_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
@@ -12,7 +13,6 @@ from blazeface_ros import KEYPOINT_NAMES, Faces
 from blazeface_ros.errors import ImageError
 from blazeface_ros.ros.images import frame_from_message, message_from_bgr
 from blazeface_ros.ros.messages import from_message, to_message
-from ros_fixtures import image_message
 
 OFFICIAL_TYPE_HASHES = {
     'Detection2DArray': '214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968',
@@ -40,8 +40,9 @@ def two_faces():
 
 @pytest.mark.parametrize(('name', 'expected'), OFFICIAL_TYPE_HASHES.items())
 def test_vision_msgs_has_the_official_type_hash(name, expected):
-    import vision_msgs
     from pathlib import Path
+
+    import vision_msgs
 
     for folder in Path(vision_msgs.__file__).parents:
         description = folder / 'share' / 'vision_msgs' / 'msg' / f'{name}.json'

@@ -92,10 +92,10 @@ def test_a_bgr_copy_is_a_copy():
     ids=['None', 'name', 'no channels', 'four channels', 'float', 'empty', 'gray', 'rgba'],
 )
 def test_what_is_no_picture_is_refused_with_what_it_is(picture):
-    with pytest.raises(ImageError, match='a (bgr|gray|rgba) picture is a uint8 array .*, got '):
+    with pytest.raises(ImageError, match=r'a (bgr|gray|rgba) picture is a uint8 array .*, got '):
         Frame.of(picture)
 
 
 def test_a_picture_too_large_to_be_sampled_is_refused_with_its_size():
-    with pytest.raises(ImageError, match='a picture of 40000 x 1 is too large: .* 32766'):
+    with pytest.raises(ImageError, match=r'a picture of 40000 x 1 is too large: .* 32766'):
         Frame.of(np.zeros((1, 40000, 3), np.uint8))

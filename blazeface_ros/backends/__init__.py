@@ -24,9 +24,11 @@ class Backend(Protocol):
     """A network that is loaded and ready.
 
     Attributes:
+        model: the network it turned out to be.
         description: the library and device that really run, for people.
     """
 
+    model: Model
     description: str
 
     def infer(self, batch: Array) -> tuple[Array, Array]:
@@ -45,12 +47,14 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(name: str, model: Model, file: Path, *, device: str, threads: int) -> Backend:
+def open_backend(
+    name: str, model: Model | None, file: Path, *, device: str, threads: int
+) -> Backend:
     """Load a network.
 
     Args:
         name: one of `BACKENDS`.
-        model: what the file should hold.
+        model: the network that the file should hold; None: whichever it does.
         file: its weights.
         device: 'auto', or as the backend names it.
         threads: for the network on a CPU; 0: as many as help.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
-from blazeface_ros.models.catalogue import COORDINATES, Model
+from blazeface_ros.models.catalogue import COORDINATES, Model, check_network
 
 Array = npt.NDArray[np.float32]
 
@@ -21,7 +21,7 @@ class OnnxRuntimeBackend:
     """An .onnx file in an ONNX Runtime session on the CPU.
 
     Args:
-        model: the network that the file should hold.
+        model: the network that the file should hold; None: whichever it does.
         file: the .onnx file.
         device: 'auto' or 'cpu'.
         threads: of the network; 0: as many as help, at most one a core.
@@ -29,10 +29,10 @@ class OnnxRuntimeBackend:
     Raises:
         BackendError: if onnxruntime is not installed.
         ConfigurationError: if the device is unknown.
-        ModelError: if the file cannot be read, or is not this network.
+        ModelError: if the file cannot be read, or is not such a network.
     """
 
-    def __init__(self, model: Model, file: Path, *, device: str, threads: int) -> None:
+    def __init__(self, model: Model | None, file: Path, *, device: str, threads: int) -> None:
         if device not in ('auto', 'cpu'):
             raise ConfigurationError(
                 f"device '{device}' is unknown to backend 'onnxruntime'; there are: auto, cpu"
@@ -61,38 +61,30 @@ class OnnxRuntimeBackend:
             )
         except Exception as error:  # onnxruntime's own classes share no public base
             raise ModelError(f"model file '{file}' is not a readable ONNX file: {error}") from error
-        self._input, self._coordinates, self._logits = self._check_network(model, file)
+        self.model = self._check(file, model)
         provider = self._session.get_providers()[0]
         self.description = f'ONNX Runtime {onnxruntime.__version__}, {provider}'
 
-    def _check_network(self, model: Model, file: Path) -> tuple[str, str, str]:
-        """The names of the input, coordinates and logits, found by their shapes."""
+    def _check(self, file: Path, expected: Model | None) -> Model:
+        """Tell the network by its shapes, and the outputs by their last dimensions."""
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        side = model.input_size
-        names = {tuple(output.shape[1:]): output.name for output in outputs}
-        coordinates = names.get((model.anchors, COORDINATES))
-        logits = names.get((model.anchors, 1))
-        if (
-            len(inputs) != 1
-            or inputs[0].type != 'tensor(float)'
-            or inputs[0].shape[1:] != [3, side, side]
-            or not coordinates
-            or not logits
-        ):
+        if len(inputs) != 1 or inputs[0].type != 'tensor(float)':
             raise ModelError(
-                f"model file '{file}' is not the network '{model.name}': it has "
-                f'inputs {[i.shape for i in inputs]} and outputs {[o.shape for o in outputs]}, '
-                f'wanted are [N, 3, {side}, {side}] and '
-                f'[N, {model.anchors}, {COORDINATES}], [N, {model.anchors}, 1]'
+                f"model file '{file}' has the inputs "
+                f'{[(i.name, i.type, i.shape) for i in inputs]}; wanted is one of float32'
             )
-        return inputs[0].name, coordinates, logits
+        model = check_network(
+            file, expected, inputs[0].shape[1:], (output.shape[1:] for output in outputs)
+        )
+        self._input = inputs[0].name
+        names = {output.shape[-1]: output.name for output in outputs}
+        self._outputs = [names[COORDINATES], names[1]]
+        return model
 
     def infer(self, batch: Array) -> tuple[Array, Array]:
         """See `Backend.infer`."""
         try:
-            coordinates, logits = self._session.run(
-                [self._coordinates, self._logits], {self._input: batch}
-            )
+            coordinates, logits = self._session.run(self._outputs, {self._input: batch})
         except Exception as error:
             raise BackendError(f'ONNX Runtime could not run the network: {error}') from error
         return coordinates, logits

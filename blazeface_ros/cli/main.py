@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         verb.add_parser(verbs)
     options = parser.parse_args(arguments)
     try:
-        return options.run(options)
+        code: int = options.run(options)
+        return code
     except BlazeFaceError as error:
         print(f'blazeface: {error}', file=sys.stderr)
         return 2

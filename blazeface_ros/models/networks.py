@@ -1,18 +1,19 @@
 """The BlazeFace networks in PyTorch, each driven by a small table.
 
 Paper: Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs",
-arXiv:1907.05047. The tables follow the .tflite files that MediaPipe publishes. Convolutions are
-registered in the order in which those files hold them: the reader relies on it.
+arXiv:1907.05047. The tables follow the .tflite files that MediaPipe publishes; `trace` gives the
+steps of a network, which the reader finds again in such a file and the ONNX export translates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.models.catalogue import COORDINATES
 
 
@@ -26,17 +27,29 @@ def same_padding(kernel: int, stride: int) -> tuple[int, int, int, int]:
 
 
 class Convolution(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding: [N, in, H, W] → [N, out, H/s, W/s]."""
+    """A convolution that keeps the size: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
+
+    Args:
+        inputs, outputs: channels.
+        kernel, stride, groups: as in `nn.Conv2d`.
+        symmetric: pads all sides alike, where TensorFlow's SAME padding is uneven at stride 2.
+    """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        symmetric: bool = False,
     ) -> None:
-        left, right, top, bottom = same_padding(kernel, stride)
-        symmetric = left == right
+        left, right, top, bottom = same_padding(kernel, 1 if symmetric else stride)
+        even = left == right
         super().__init__(
-            inputs, outputs, kernel, stride, padding=left if symmetric else 0, groups=groups
+            inputs, outputs, kernel, stride, padding=left if even else 0, groups=groups
         )
-        self.uneven_padding = None if symmetric else (left, right, top, bottom)
+        self.uneven_padding = None if even else (left, right, top, bottom)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.uneven_padding:
@@ -44,48 +57,97 @@ class Convolution(nn.Conv2d):
         return super().forward(x)
 
 
+class Skip(nn.Module):
+    """The way around a block: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
+
+    Stride 2 is a 2x2 max pooling; channels that the block adds are zeros here.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.more_channels = outputs - inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 2:
+            x = functional.max_pool2d(x, 2)
+        if self.more_channels:
+            x = functional.pad(x, (0, 0, 0, 0, 0, self.more_channels))
+        return x
+
+
 class Block(nn.Module):
     """BlazeFace's block: depthwise 3x3, pointwise 1x1, plus a skip, ReLU.
 
-    [N, inputs, H, W] → [N, outputs, H/stride, W/stride]. The skip of a stride-2 block is a 2x2
-    max pooling; where channels are added, the skip has zeros in them.
+    [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, skip: bool = True) -> None:
         super().__init__()
         self.depthwise = Convolution(inputs, inputs, kernel=3, stride=stride, groups=inputs)
         self.pointwise = Convolution(inputs, outputs)
-        self.stride = stride
-        self.more_channels = outputs - inputs
-        self.skip = skip
+        self.skip = Skip(inputs, outputs, stride) if skip else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pointwise(self.depthwise(x))
-        if self.skip:
-            if self.stride == 2:
-                x = functional.max_pool2d(x, 2)
-            if self.more_channels:
-                x = functional.pad(x, (0, 0, 0, 0, 0, self.more_channels))
-            y = y + x
+        if self.skip is not None:
+            y = y + self.skip(x)
+        return functional.relu(y)
+
+
+class DoubleBlock(nn.Module):
+    """BlazeFace's double block: narrow in the middle, as a bottleneck.
+
+    Depthwise 3x3, pointwise 1x1 to few channels, ReLU, depthwise 3x3, pointwise 1x1, plus a skip,
+    ReLU: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        narrow: int,
+        outputs: int,
+        stride: int = 1,
+        skip: bool = True,
+        symmetric: bool = False,
+    ) -> None:
+        super().__init__()
+        self.depthwise = Convolution(
+            inputs, inputs, kernel=3, stride=stride, groups=inputs, symmetric=symmetric
+        )
+        self.squeeze = Convolution(inputs, narrow)
+        self.narrow_depthwise = Convolution(narrow, narrow, kernel=3, groups=narrow)
+        self.expand = Convolution(narrow, outputs)
+        self.skip = Skip(inputs, outputs, stride) if skip else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu(self.squeeze(self.depthwise(x)))
+        y = self.expand(self.narrow_depthwise(y))
+        if self.skip is not None:
+            y = y + self.skip(x)
         return functional.relu(y)
 
 
 #: (channels, stride, skip) of each block. The fine head (2 anchors a cell) sits on the last block
 #: before the coarse ones, the coarse head (6 anchors a cell) on the last block of all.
 FINE_BLOCKS = {
+    'front': [(24, 1, True), (28, 1, True)]
+    + [(32, 2, True), (36, 1, True), (42, 1, True)]
+    + [(48, 2, True)] + [(channels, 1, True) for channels in (56, 64, 72, 80, 88)],
     'back': [(24, 1, True)] * 7
     + [(24, 2, True)] + [(24, 1, True)] * 7
     + [(48, 2, True)] + [(48, 1, True)] * 7
     + [(96, 2, True)] + [(96, 1, True)] * 7,
 }
 COARSE_BLOCKS = {
+    'front': [(96, 2, True)] + [(96, 1, True)] * 4,
     'back': [(96, 2, False)],
 }
 STEM_CHANNELS = 24
 
 
 class BlazeFace(nn.Module):
-    """The networks with two heads.
+    """The networks with two heads, `front` and `back`.
 
     [N, 3, S, S] float32, red, green, blue from -1 to 1 → coordinates [N, 896, 16], logits
     [N, 896, 1], for 16 x 16 cells of 2 anchors and then 8 x 8 cells of 6.
@@ -115,13 +177,6 @@ class BlazeFace(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.fine(functional.relu(self.stem(x)))
         coarse = self.coarse(fine)
-        coordinates = torch.cat(
-            [
-                per_anchor(self.fine_coordinates(fine), COORDINATES),
-                per_anchor(self.coarse_coordinates(coarse), COORDINATES),
-            ],
-            dim=1,
-        )
         logits = torch.cat(
             [
                 per_anchor(self.fine_logits(fine), 1),
@@ -129,6 +184,162 @@ class BlazeFace(nn.Module):
             ],
             dim=1,
         )
+        coordinates = torch.cat(
+            [
+                per_anchor(self.fine_coordinates(fine), COORDINATES),
+                per_anchor(self.coarse_coordinates(coarse), COORDINATES),
+            ],
+            dim=1,
+        )
+        return coordinates, logits
+
+
+def depth_to_space(x: Tensor) -> Tensor:
+    """TensorFlow's DEPTH_TO_SPACE: [N, 4 * C, H, W] → [N, C, 2 * H, 2 * W].
+
+    Its channels stand as (row, column, C), where PyTorch's `pixel_shuffle` has them as
+    (C, row, column).
+    """
+    batch, channels, height, width = x.shape
+    x = x.view(batch, 2, 2, channels // 4, height, width).permute(0, 3, 4, 1, 5, 2)
+    return x.reshape(batch, channels // 4, 2 * height, 2 * width)
+
+
+# One step of a trace, like PyTorch's own functions.
+fx.wrap('depth_to_space')
+
+
+class SubpixelHead(nn.Module):
+    """A head that looks at every second place and predicts four cells there.
+
+    [N, inputs, H, W] → [N, outputs, H, W].
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.pointwise = Convolution(inputs, 4 * outputs)
+        self.depthwise = Convolution(
+            4 * outputs, 4 * outputs, kernel=3, stride=2, groups=4 * outputs, symmetric=True
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depth_to_space(self.depthwise(self.pointwise(x)))
+
+
+class FullRange(NamedTuple):
+    """What tells the two networks for far faces apart.
+
+    Attributes:
+        stages: (narrow, channels, stride) of each double block on the way down. The pyramid takes
+            the last block of each stage.
+        strided_skip: whether the stride-2 blocks have a skip.
+        symmetric: whether the stride-2 convolutions pad all sides alike.
+        head: what gives an output from the pyramid's channels.
+    """
+
+    stages: list[list[tuple[int, int, int]]]
+    strided_skip: bool
+    symmetric: bool
+    head: type[Convolution | SubpixelHead]
+
+
+FULL_RANGE = {
+    'full_range': FullRange(
+        [
+            [(8, 32, 1)] * 2 + [(12, 48, 2), (12, 48, 1), (16, 64, 1)],
+            [(24, 96, 2), (32, 128, 1), (32, 128, 1)],
+            [(36, 144, 2), (48, 192, 1), (64, 256, 1)],
+            [(96, 384, 2)] + [(96, 384, 1)] * 3,
+        ],
+        strided_skip=True,
+        symmetric=False,
+        head=Convolution,
+    ),
+    'full_range_sparse': FullRange(
+        [
+            [(8, 32, 1)] * 2 + [(16, 64, 2)] + [(16, 64, 1)] * 2,
+            [(32, 128, 2)] + [(32, 128, 1)] * 2,
+            [(48, 192, 2)] + [(48, 192, 1)] * 2,
+            [(96, 384, 2)] + [(96, 384, 1)] * 3,
+        ],
+        strided_skip=False,
+        symmetric=True,
+        head=SubpixelHead,
+    ),
+}
+FULL_RANGE_STEM_CHANNELS = 32
+#: (narrow, channels, double blocks) of each level of the pyramid, from the coarsest up.
+PYRAMID = [(48, 96, 2), (32, 64, 2), (24, 48, 1)]
+
+
+class PyramidLevel(nn.Module):
+    """Brings what a coarse layer saw to a finer one.
+
+    [N, coarse, H, W] and [N, fine, 2 * H, 2 * W] → [N, channels, 2 * H, 2 * W].
+    """
+
+    def __init__(self, coarse: int, fine: int, narrow: int, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.from_coarse = Convolution(coarse, channels)
+        self.from_fine = Convolution(fine, channels)
+        self.blocks = nn.Sequential(
+            *(DoubleBlock(channels, narrow, channels) for _ in range(blocks))
+        )
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        coarse = functional.interpolate(
+            functional.relu(self.from_coarse(coarse)),
+            scale_factor=2,
+            mode='bilinear',
+            align_corners=False,
+        )
+        x: Tensor = self.blocks(functional.relu(self.from_fine(fine)) + coarse)
+        return x
+
+
+class BlazeFaceFullRange(nn.Module):
+    """The networks for far faces: a feature pyramid with one head, for cells of 4 x 4 pixels.
+
+    [N, 3, S, S] float32, red, green, blue from -1 to 1 → coordinates [N, (S/4)², 16], logits
+    [N, (S/4)², 1], for one anchor a cell.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        table = FULL_RANGE[name]
+        channels = FULL_RANGE_STEM_CHANNELS
+        self.stem = Convolution(3, channels, kernel=3, stride=2, symmetric=table.symmetric)
+        stages, stage_channels = [], []
+        for stage in table.stages:
+            blocks = []
+            for narrow, outputs, stride in stage:
+                skip = stride == 1 or table.strided_skip
+                blocks.append(
+                    DoubleBlock(channels, narrow, outputs, stride, skip, table.symmetric)
+                )
+                channels = outputs
+            stages.append(nn.Sequential(*blocks))
+            stage_channels.append(channels)
+        self.stages = nn.ModuleList(stages)
+
+        levels = []
+        for fine, (narrow, outputs, count) in zip(stage_channels[-2::-1], PYRAMID):
+            levels.append(PyramidLevel(channels, fine, narrow, outputs, count))
+            channels = outputs
+        self.pyramid = nn.ModuleList(levels)
+        self.logits_head = table.head(channels, 1)
+        self.coordinates_head = table.head(channels, COORDINATES)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = functional.relu(self.stem(x))
+        seen = []
+        for stage in self.stages:
+            x = stage(x)
+            seen.append(x)
+        for level, fine in zip(self.pyramid, seen[-2::-1]):
+            x = level(x, fine)
+        logits = per_anchor(self.logits_head(x), 1)
+        coordinates = per_anchor(self.coordinates_head(x), COORDINATES)
         return coordinates, logits
 
 
@@ -137,8 +348,25 @@ def per_anchor(x: Tensor, values: int) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, values)
 
 
-def convolutions(network: nn.Module) -> Iterator[tuple[str, Convolution]]:
-    """The network's convolutions with their names, in the order of the .tflite files."""
-    for name, module in network.named_modules():
-        if isinstance(module, Convolution):
-            yield name, module
+def make_network(name: str) -> nn.Module:
+    """A network of `catalogue.MODELS`, with no weights yet.
+
+    Raises:
+        ConfigurationError: if there is none of this name.
+    """
+    if name in FINE_BLOCKS:
+        return BlazeFace(name)
+    if name in FULL_RANGE:
+        return BlazeFaceFullRange(name)
+    names = ', '.join([*FINE_BLOCKS, *FULL_RANGE])
+    raise ConfigurationError(f"network '{name}' is unknown; there are: {names}")
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Convolution)
+
+
+def trace(network: nn.Module) -> fx.Graph:
+    """The steps of a network's `forward`; a `Convolution` is one, padding included."""
+    return _Tracer().trace(network)

@@ -18,14 +18,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 from torch.nn import functional
 
-from blazeface_ros.models.networks import Convolution
+from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.models.networks import Convolution, depth_to_space, trace
 
-
-class _Tracer(fx.Tracer):
-    """Sees a `Convolution` as one step, padding included."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Convolution)
+#: Input sides are multiples of this: the coarsest layers' cells are up to 32 pixels wide.
+COARSEST_CELL = 32
 
 
 class _Graph:
@@ -72,15 +69,31 @@ class _Graph:
 
     def pad(self, step: fx.Node) -> None:
         # PyTorch counts (begin, end) pairs from the last dimension, ONNX all begins, then all ends.
-        pairs = np.reshape(step.args[1], (-1, 2))[::-1]
+        padding: Any = step.args[1]
+        pairs = np.reshape(padding, (-1, 2))[::-1]
         pads = np.zeros((2, 4), np.int64)
         pads[:, 4 - len(pairs) :] = pairs.T
-        self.node('Pad', step, [_name(step.args[0]), self.constant(f'{step.name}.pads', pads.ravel())])
+        constant = self.constant(f'{step.name}.pads', pads.ravel())
+        self.node('Pad', step, [_name(step.args[0]), constant])
+
+    def resize(self, step: fx.Node) -> None:
+        # Opset 11 demands a region of interest, which this mode does not look at.
+        roi = self.constant(f'{step.name}.roi', [], np.float32)
+        factor = step.kwargs['scale_factor']
+        scales = self.constant(f'{step.name}.scales', [1, 1, factor, factor], np.float32)
+        self.node(
+            'Resize',
+            step,
+            [_name(step.args[0]), roi, scales],
+            mode='linear',
+            coordinate_transformation_mode='half_pixel',
+        )
 
     def reshape(self, step: fx.Node) -> None:
         # The batch size is free: 0 keeps what stands there.
         shape = [0 if isinstance(size, fx.Node) else size for size in step.args[1:]]
-        self.node('Reshape', step, [_name(step.args[0]), self.constant(f'{step.name}.shape', shape)])
+        constant = self.constant(f'{step.name}.shape', shape)
+        self.node('Reshape', step, [_name(step.args[0]), constant])
 
 
 def _name(value: Any) -> str:
@@ -103,6 +116,8 @@ _STEPS: dict[Any, Callable[[_Graph, fx.Node], None]] = {
     functional.relu: _one_node('Relu'),
     functional.max_pool2d: _one_node('MaxPool', kernel_shape=[2, 2], strides=[2, 2]),
     functional.pad: _Graph.pad,
+    functional.interpolate: _Graph.resize,
+    depth_to_space: _one_node('DepthToSpace', blocksize=2, mode='DCR'),
     operator.add: _one_node('Add'),
     torch.cat: _one_node('Concat', axis=1),
     'permute': _one_node('Transpose', perm=[0, 2, 3, 1]),
@@ -114,9 +129,10 @@ _STEPS: dict[Any, Callable[[_Graph, fx.Node], None]] = {
 
 def to_onnx(
     network: nn.Module,
-    input_size: int,
-    output_names: Sequence[str] = ('coordinates', 'logits'),
+    height: int,
+    width: int | None = None,
     *,
+    output_names: Sequence[str] = ('coordinates', 'logits'),
     opset: int = 13,
     batch: int | None = None,
 ) -> onnx.ModelProto:
@@ -124,27 +140,37 @@ def to_onnx(
 
     Args:
         network: one of `networks`, with its weights.
-        input_size: side of the square input in pixels.
+        height: of the input in pixels, a multiple of 32.
+        width: the same; None: as the height.
         output_names: of the network's outputs, in order.
         opset: ONNX operator set, 11 to 18.
         batch: a fixed batch size; None leaves it free.
 
     Returns:
-        The checked ONNX model: `input` float32 [N, 3, S, S] → the outputs, float32.
+        The checked ONNX model: `input` float32 [N, 3, height, width] → the outputs, float32.
+
+    Raises:
+        ConfigurationError: if the height or width is no such multiple.
     """
-    trace = _Tracer().trace(network)
+    width = height if width is None else width
+    for name, value in (('height', height), ('width', width)):
+        if value < COARSEST_CELL or value % COARSEST_CELL:
+            raise ConfigurationError(
+                f'{name} is {value}; it must be a multiple of {COARSEST_CELL}'
+            )
+    steps = trace(network)
     graph = _Graph(network)
-    for step in trace.nodes:
+    for step in steps.nodes:
         graph.add(step)
-    results = [step for step in trace.nodes if step.op == 'output'][0].args[0]
+    results = next(step for step in steps.nodes if step.op == 'output').args[0]
     renamed = {_name(result): name for result, name in zip(results, output_names)}
-    renamed[next(step.name for step in trace.nodes if step.op == 'placeholder')] = 'input'
+    renamed[next(step.name for step in steps.nodes if step.op == 'placeholder')] = 'input'
     for node in graph.nodes:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
 
     with torch.inference_mode():
-        outputs = network(torch.zeros(1, 3, input_size, input_size))
+        outputs = network(torch.zeros(1, 3, height, width))
     size: int | str = batch or 'N'
     model = helper.make_model(
         helper.make_graph(
@@ -152,7 +178,7 @@ def to_onnx(
             type(network).__name__,
             [
                 helper.make_tensor_value_info(
-                    'input', TensorProto.FLOAT, [size, 3, input_size, input_size]
+                    'input', TensorProto.FLOAT, [size, 3, height, width]
                 )
             ],
             [

