@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,12 @@ class FaceDetector:
 
     Args:
         model: a name of `catalogue.MODELS`, or the path of a model file.
-        backend: 'onnxruntime'.
+        backend: one of `backends.BACKENDS`.
         device: 'auto', or a device as the backend names it.
         threads: of the network on a CPU; 0: as many as help.
         score_threshold: between 0 and 1; 0: the model's own.
         iou_threshold: of the non-maximum suppression, between 0 and 1.
+        backend_options: that the backend alone has, such as `compile` of 'torch'.
 
     Raises:
         ConfigurationError: if a value is out of its range, or a name unknown.
@@ -45,13 +47,19 @@ class FaceDetector:
         threads: int = 0,
         score_threshold: float = 0.0,
         iou_threshold: float = 0.3,
+        **backend_options: Any,
     ) -> None:
         if threads < 0:
             raise ConfigurationError(f'threads is {threads}; it must be 0 (automatic) or more')
         _check_thresholds(score_threshold, iou_threshold)
         named, self.model_file = find_model(model)
         self.backend = open_backend(
-            backend, named, self.model_file, device=device, threads=threads
+            backend,
+            named,
+            self.model_file,
+            device=device,
+            threads=threads,
+            **backend_options,
         )
         self.model = self.backend.model
         self.set_thresholds(score_threshold, iou_threshold)

@@ -14,8 +14,12 @@ class ModelError(BlazeFaceError):
 
 
 class BackendError(BlazeFaceError):
-    """The library or device that should run the network is missing or failed."""
+    """A library or device that is needed is missing or failed."""
 
 
 class ImageError(BlazeFaceError):
     """A picture or frame cannot be read; the next one may be fine."""
+
+
+class ConversionError(BlazeFaceError):
+    """A model file cannot be converted or written."""

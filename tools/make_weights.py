@@ -1,40 +1,38 @@
 """Makes weights/*.onnx and their manifest again from MediaPipe's .tflite files.
 
-Needs torch, tflite and onnx. Usage: make_weights.py FOLDER_WITH_TFLITE_FILES
+Needs the extra `convert`. Usage: make_weights.py FOLDER_WITH_TFLITE_FILES
 """
 
 import hashlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 
-import onnx
-
+from blazeface_ros.models import conversion
 from blazeface_ros.models.catalogue import MODELS
-from blazeface_ros.models.networks import make_network
-from blazeface_ros.models.onnx_export import to_onnx
-from blazeface_ros.models.tflite_reader import load_weights
 
 WEIGHTS = Path(__file__).parents[1] / 'weights'
 
 
-def sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def main() -> None:
-    sources = {sha256(file): file for file in Path(sys.argv[1]).glob('*.tflite')}
+    sources = {
+        hashlib.sha256(file.read_bytes()).hexdigest(): file
+        for file in Path(sys.argv[1]).glob('*.tflite')
+    }
     manifest = {}
     for model in MODELS.values():
-        network = make_network(model.name).eval()
-        load_weights(network, sources[model.source_sha256])
         target = WEIGHTS / f'blazeface_{model.name}.onnx'
-        onnx.save(to_onnx(network, model.input_size), target)
+        with tempfile.TemporaryDirectory() as folder:
+            pth = Path(folder, 'network.pth')
+            conversion.tflite_to_torch(sources[model.source_sha256], pth)
+            conversion.torch_to_onnx(pth, target)
         manifest[target.name] = {
             'model': model.name,
-            'sha256': sha256(target),
+            'sha256': hashlib.sha256(target.read_bytes()).hexdigest(),
             'source_sha256': model.source_sha256,
             'input_size': model.input_size,
+            'grids': model.grids,
             'anchors': model.anchors,
             'score_threshold': model.score_threshold,
             'license': 'Apache-2.0, Google LLC (MediaPipe)',

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ Array = npt.NDArray[np.float32]
 #: Backends by the users' name: (module, class).
 BACKENDS = {
     'onnxruntime': ('blazeface_ros.backends.onnx_runtime', 'OnnxRuntimeBackend'),
+    'torch': ('blazeface_ros.backends.pytorch', 'PyTorchBackend'),
 }
 
 
@@ -48,7 +50,7 @@ class Backend(Protocol):
 
 
 def open_backend(
-    name: str, model: Model | None, file: Path, *, device: str, threads: int
+    name: str, model: Model | None, file: Path, *, device: str, threads: int, **options: Any
 ) -> Backend:
     """Load a network.
 
@@ -58,14 +60,20 @@ def open_backend(
         file: its weights.
         device: 'auto', or as the backend names it.
         threads: for the network on a CPU; 0: as many as help.
+        options: that this backend alone has, such as `compile` of 'torch'.
 
     Raises:
-        ConfigurationError: if there is no such backend.
+        ConfigurationError: if there is no such backend, or it has no such option.
         BackendError: if its library or device is missing.
         ModelError: if the file is not this network.
     """
     if name not in BACKENDS:
         raise ConfigurationError(f"backend '{name}' is unknown; there are: {', '.join(BACKENDS)}")
     module, class_name = BACKENDS[name]
-    backend: type[Backend] = getattr(importlib.import_module(module), class_name)
-    return backend(model, file, device=device, threads=threads)  # type: ignore[call-arg]
+    backend = getattr(importlib.import_module(module), class_name)
+    known = inspect.signature(backend).parameters
+    for option in options:
+        if option not in known:
+            raise ConfigurationError(f"backend '{name}' has no option '{option}'")
+    opened: Backend = backend(model, file, device=device, threads=threads, **options)
+    return opened

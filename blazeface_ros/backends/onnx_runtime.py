@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.backends.cores import useful_threads
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import COORDINATES, Model, check_network
 
 Array = npt.NDArray[np.float32]
-
-#: More threads than this do not make so small a network faster.
-MOST_USEFUL_THREADS = 4
 
 
 class OnnxRuntimeBackend:
@@ -46,9 +43,7 @@ class OnnxRuntimeBackend:
             ) from error
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or min(
-            len(os.sched_getaffinity(0)), MOST_USEFUL_THREADS
-        )
+        options.intra_op_num_threads = useful_threads(threads)
         options.inter_op_num_threads = 1
         # By default ONNX Runtime's idle threads spin for a while after each run, which at camera
         # rates keeps whole cores busy.

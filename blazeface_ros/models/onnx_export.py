@@ -135,6 +135,7 @@ def to_onnx(
     output_names: Sequence[str] = ('coordinates', 'logits'),
     opset: int = 13,
     batch: int | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> onnx.ModelProto:
     """Translate a network.
 
@@ -145,6 +146,7 @@ def to_onnx(
         output_names: of the network's outputs, in order.
         opset: ONNX operator set, 11 to 18.
         batch: a fixed batch size; None leaves it free.
+        metadata: entries for the file to carry.
 
     Returns:
         The checked ONNX model: `input` float32 [N, 3, height, width] → the outputs, float32.
@@ -192,5 +194,6 @@ def to_onnx(
         ir_version=helper.find_min_ir_version_for([helper.make_opsetid('', opset)]),
         producer_name='blazeface_ros',
     )
+    helper.set_model_props(model, metadata or {})
     onnx.checker.check_model(model, full_check=True)
     return model

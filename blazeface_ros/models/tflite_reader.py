@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,6 +139,10 @@ class TfliteFile:
                 self._operators.append(item)
         self.inputs: list[int] = self._graph.InputsAsNumpy().tolist()
         self.outputs: list[int] = self._graph.OutputsAsNumpy().tolist()
+
+    def input_shape(self) -> Shape:
+        """Of the first input, with the batch; NHWC."""
+        return tuple(self._graph.Tensors(self.inputs[0]).ShapeAsNumpy().tolist())
 
     def tensor_name(self, tensor: int) -> str:
         """A tensor's name and number, for messages."""
@@ -325,6 +330,32 @@ def _index_vector(kind: int, table: Any) -> npt.NDArray[np.int64]:
     return values
 
 
+@contextmanager
+def _named_errors(file: Path) -> Iterator[None]:
+    """Say which file an error is about, whatever a damaged one leads to."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"'{file}' {error}") from error
+    except OSError as error:
+        raise ModelError(f"'{file}' cannot be read: {error}") from error
+    except Exception as error:  # flatbuffers raise whatever the damaged offsets lead to
+        raise ModelError(f"'{file}' is damaged, fetch it again: {error!r}") from error
+
+
+def input_size(file: Path) -> int:
+    """The width of a .tflite file's input in pixels.
+
+    Raises:
+        ModelError: if the file is missing, damaged, or has no one square RGB picture as input.
+    """
+    with _named_errors(file):
+        shape = TfliteFile(file.read_bytes()).input_shape()
+        if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
+            raise ModelError(f'is another network: its input is {list(shape)}, wanted [1, S, S, 3]')
+        return shape[1]
+
+
 def load_weights(network: nn.Module, file: Path) -> None:
     """Fill a network with the weights of a .tflite file.
 
@@ -337,15 +368,8 @@ def load_weights(network: nn.Module, file: Path) -> None:
             from the input on. The network is then as it was.
     """
     steps = trace(network)
-    try:
-        source = TfliteFile(file.read_bytes())
-        weights = list(_find_weights(network, steps, source))
-    except ModelError as error:
-        raise ModelError(f"'{file}' {error}") from error
-    except OSError as error:
-        raise ModelError(f"'{file}' cannot be read: {error}") from error
-    except Exception as error:  # flatbuffers raise whatever the damaged offsets lead to
-        raise ModelError(f"'{file}' is damaged, fetch it again: {error!r}") from error
+    with _named_errors(file):
+        weights = list(_find_weights(network, steps, TfliteFile(file.read_bytes())))
     with torch.no_grad():
         for parameter, values in weights:
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(values)))

