@@ -1,5 +1,6 @@
 # make demo                 the main job on the bundled picture; ends by itself
 # make demo SOURCE=…        on any picture, folder, video or webcam index, until Ctrl-C
+# make demo BACKEND=torch   on another backend; MODEL=front: with another network
 # make test, lint, clean    as usual; all of them set up .venv if needed
 
 PYTHON ?= python3
@@ -11,7 +12,9 @@ SETUP := $(PYTHON) tools/ros_wheels/setup_venv.py $(VENV)
 setup:
 	@$(SETUP)
 
-demo: setup
+# Backends other than the default one come with what the tests need.
+demo:
+	@$(SETUP) $(if $(filter-out onnxruntime,$(BACKEND)),--extras test)
 	@$(VENV)/bin/python tools/demo.py --source '$(SOURCE)' \
 		$(if $(BACKEND),--detector-parameter backend:=$(BACKEND)) \
 		$(if $(MODEL),--detector-parameter model:=$(MODEL))

@@ -19,9 +19,10 @@ def assert_same_faces(first, second, pixels=0.01, score=1e-4):
     np.testing.assert_allclose(first.scores, second.scores, atol=score)
 
 
-def test_the_astronaut_is_found_where_mediapipe_finds_her(detector, astronaut):
-    faces = detector.detect(astronaut)
-    (golden,) = GOLDENS['back']
+@pytest.mark.parametrize('model', GOLDENS)
+def test_the_astronaut_is_found_where_mediapipe_finds_her(model, astronaut):
+    faces = FaceDetector(model, threads=1).detect(astronaut)
+    (golden,) = GOLDENS[model]
     assert len(faces) == 1
     limit = 0.005 * max(astronaut.shape)
     np.testing.assert_allclose(faces.boxes[0], golden[:4], atol=limit)
@@ -119,7 +120,7 @@ def test_a_picture_that_is_none_costs_only_itself(detector, astronaut):
         ({'score_threshold': 1.5}, 'score_threshold is 1.5; it must be between 0 and 1'),
         ({'iou_threshold': float('nan')}, 'iou_threshold is nan; it must be between 0 and 1'),
         ({'threads': -1}, r'threads is -1; it must be 0 \(automatic\) or more'),
-        ({'backend': 'banana'}, "backend 'banana' is unknown; there are: onnxruntime"),
+        ({'backend': 'banana'}, "backend 'banana' is unknown; there are: onnxruntime, torch"),
         ({'device': 'tpu'}, "device 'tpu' is unknown to backend 'onnxruntime'"),
     ],
 )
