@@ -4,14 +4,13 @@ ros2 launch blazeface_ros demo.launch.py source:=0
 """
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -43,10 +42,12 @@ def generate_launch_description() -> LaunchDescription:
                 parameters=[
                     {
                         'source': ParameterValue(LaunchConfiguration('source'), value_type=str),
-                        'rate': ParameterValue(LaunchConfiguration('rate'), value_type=float),
+                        # Of whatever type it looks: the node itself says what is allowed.
+                        'rate': ParameterValue(LaunchConfiguration('rate')),
                     }
                 ],
                 remappings=[('image_raw', LaunchConfiguration('image_topic'))],
+                on_exit=Shutdown(reason='the publisher of pictures has ended'),
             ),
             rviz(share, namespace),
         ]

@@ -3,21 +3,23 @@
 ros2 launch blazeface_ros detect.launch.py image_topic:=/camera/image_raw
 """
 
-from launch.actions import DeclareLaunchArgument
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+from launch_ros.utilities import prefix_namespace
 
-from launch import LaunchDescription
-
-#: Arguments that are parameters of the node: name, type, default, description.
+#: Arguments that are parameters of the node: name, type, description.
 PARAMETERS = (
-    ('model', str, 'back', 'The network: a name or a model file.'),
-    ('backend', str, 'onnxruntime', 'What runs the network.'),
-    ('device', str, 'auto', 'Where the network runs, as the backend names it.'),
-    ('overlay', bool, 'true', 'Whether to offer faces/overlay.'),
-    ('use_sim_time', bool, 'false', 'Whether time comes from /clock.'),
+    ('model', str, 'The network: a name or a model file'),
+    ('backend', str, 'What runs the network'),
+    ('device', str, 'Where the network runs, as the backend names it'),
+    ('overlay', bool, 'Whether to offer faces/overlay'),
+    ('use_sim_time', bool, 'Whether time comes from /clock'),
 )
 
 
@@ -36,7 +38,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'params_file',
                 default_value=default_parameters,
-                description='Parameters of the node; the arguments here come before it.',
+                description='Parameters of the node; arguments that are given come before it.',
             ),
             DeclareLaunchArgument(
                 'log_level',
@@ -45,24 +47,40 @@ def generate_launch_description() -> LaunchDescription:
                 description='What the node logs.',
             ),
             *(
-                DeclareLaunchArgument(name, default_value=default, description=description)
-                for name, _, default, description in PARAMETERS
+                DeclareLaunchArgument(
+                    name, default_value='', description=f'{description}; empty: as in params_file.'
+                )
+                for name, _, description in PARAMETERS
             ),
-            Node(
-                package='blazeface_ros',
-                executable='detector_node',
-                name='detector',
-                namespace=LaunchConfiguration('namespace'),
-                output='screen',
-                parameters=[
-                    LaunchConfiguration('params_file'),
-                    {
-                        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
-                        for name, kind, _, _ in PARAMETERS
-                    },
-                ],
-                remappings=[('image_raw', LaunchConfiguration('image_topic'))],
-                ros_arguments=['--log-level', ['detector:=', LaunchConfiguration('log_level')]],
-            ),
+            OpaqueFunction(function=detector),
         ]
     )
+
+
+def detector(context: LaunchContext) -> list[Node]:
+    """The node; parameters that no argument gives are left to params_file."""
+    given = context.launch_configurations
+    if not Path(given['params_file']).is_file():
+        raise FileNotFoundError(
+            f"params_file '{given['params_file']}' does not exist: give the path of a YAML file"
+        )
+    parameters = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, kind, _ in PARAMETERS
+        if given[name]
+    }
+    # The node's logger is named after its namespace, too.
+    namespace = prefix_namespace(given.get('ros_namespace'), given['namespace'])
+    logger = '.'.join([*filter(None, namespace.split('/')), 'detector'])
+    return [
+        Node(
+            package='blazeface_ros',
+            executable='detector_node',
+            name='detector',
+            namespace=LaunchConfiguration('namespace'),
+            output='screen',
+            parameters=[LaunchConfiguration('params_file'), *([parameters] if parameters else [])],
+            remappings=[('image_raw', LaunchConfiguration('image_topic'))],
+            ros_arguments=['--log-level', [f'{logger}:=', LaunchConfiguration('log_level')]],
+        )
+    ]

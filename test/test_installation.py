@@ -69,13 +69,15 @@ def test_the_configuration_file_names_each_parameter_with_its_default():
 
 
 @pytest.mark.parametrize('name', ['detect.launch.py', 'demo.launch.py'])
-def test_launch_files_load_with_described_arguments(name):
+def test_launch_files_load_with_described_arguments(name, installed, monkeypatch):
     """Needs the official launch packages, which come with a ROS installation only."""
     pytest.importorskip('launch_ros', reason='the official launch packages are not installed')
-    from launch.actions import DeclareLaunchArgument
     from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
-    description = get_launch_description_from_python_launch_file(str(ROOT / 'launch' / name))
-    arguments = [e for e in description.entities if isinstance(e, DeclareLaunchArgument)]
-    assert arguments
-    assert all(argument.description for argument in arguments)
+    prefixes = [str(installed), os.environ.get('AMENT_PREFIX_PATH', '')]
+    monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(filter(None, prefixes)))
+    file = installed / 'share' / 'blazeface_ros' / 'launch' / name
+    description = get_launch_description_from_python_launch_file(str(file))
+    arguments = {a.name: a.description for a in description.get_launch_arguments()}
+    assert {'image_topic', 'namespace', 'params_file', 'log_level', 'model'} <= set(arguments)
+    assert 'no description given' not in arguments.values()
