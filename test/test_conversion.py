@@ -91,8 +91,7 @@ def test_an_onnx_file_tells_its_network_and_its_source(chain):
     model, _, _, converted = chain
     found, _, source = load_network(converted)
     assert (found, source) == (model, model.source_sha256)
-    detector = FaceDetector(str(converted))
-    assert detector.model.input_shape == model.input_shape
+    assert FaceDetector(str(converted)).model is model
 
 
 @every_model
@@ -339,6 +338,19 @@ def test_a_wrong_soc_version_is_refused_with_examples(om_arguments, capsys):
     om_arguments[om_arguments.index('Ascend310B4')] = '310B4'
     assert main(om_arguments) == 2
     assert "soc_version is '310B4'; it must be 'Ascend' and" in capsys.readouterr().err
+
+
+def test_an_onnx_file_of_something_else_is_refused(om_arguments, capsys, tmp_path):
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ['N', 4])
+        for name in ('input', 'output')
+    ]
+    node = onnx.helper.make_node('Relu', ['input'], ['output'])
+    graph = onnx.helper.make_graph([node], 'relu', values[:1], values[1:])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / 'relu.onnx')
+    om_arguments[2] = str(tmp_path / 'relu.onnx')
+    assert main(om_arguments) == 2
+    assert 'takes [0, 4] (0: free); wanted is a network of this chain' in capsys.readouterr().err
 
 
 def test_parity_compares_with_all_that_is_installed(capsys):

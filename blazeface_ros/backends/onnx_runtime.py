@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from blazeface_ros.backends.cores import useful_threads
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
-from blazeface_ros.models.catalogue import COORDINATES, Model, check_network
+from blazeface_ros.models.catalogue import COORDINATES, ONNX_MODEL, Model, check_network
 
 Array = npt.NDArray[np.float32]
 
@@ -69,7 +69,11 @@ class OnnxRuntimeBackend:
                 f'{[(i.name, i.type, i.shape) for i in inputs]}; wanted is one of float32'
             )
         model = check_network(
-            file, expected, inputs[0].shape[1:], (output.shape[1:] for output in outputs)
+            file,
+            expected,
+            inputs[0].shape[1:],
+            (output.shape[1:] for output in outputs),
+            self._session.get_modelmeta().custom_metadata_map.get(ONNX_MODEL, ''),
         )
         self._input = inputs[0].name
         names = {output.shape[-1]: output.name for output in outputs}

