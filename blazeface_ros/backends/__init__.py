@@ -18,6 +18,7 @@ Array = npt.NDArray[np.float32]
 #: Backends by the users' name: (module, class).
 BACKENDS = {
     'onnxruntime': ('blazeface_ros.backends.onnx_runtime', 'OnnxRuntimeBackend'),
+    'ascend': ('blazeface_ros.backends.ascend', 'AscendBackend'),
     'torch': ('blazeface_ros.backends.pytorch', 'PyTorchBackend'),
 }
 
