@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,13 @@ class FaceDetector:
         threads: of the network on a CPU; 0: as many as help.
         score_threshold: between 0 and 1; 0: the model's own.
         iou_threshold: of the non-maximum suppression, between 0 and 1.
+        max_faces: the best so many of each picture; 0: no limit.
         backend_options: that the backend alone has, such as `compile` of 'torch'.
+
+    Attributes:
+        model: the network.
+        backend: what runs it.
+        seconds: what the stages of the last call took.
 
     Raises:
         ConfigurationError: if a value is out of its range, or a name unknown.
@@ -47,10 +54,12 @@ class FaceDetector:
         threads: int = 0,
         score_threshold: float = 0.0,
         iou_threshold: float = 0.3,
+        max_faces: int = 0,
         **backend_options: Any,
     ) -> None:
-        if threads < 0:
-            raise ConfigurationError(f'threads is {threads}; it must be 0 (automatic) or more')
+        for name, value in (('threads', threads), ('max_faces', max_faces)):
+            if value < 0:
+                raise ConfigurationError(f'{name} is {value}; it must be 0 (automatic) or more')
         _check_thresholds(score_threshold, iou_threshold)
         named, self.model_file = find_model(model)
         self.backend = open_backend(
@@ -62,7 +71,9 @@ class FaceDetector:
             **backend_options,
         )
         self.model = self.backend.model
+        self.max_faces = max_faces
         self.set_thresholds(score_threshold, iou_threshold)
+        self.seconds: dict[str, float] = {}
         self._anchors = make_anchors(self.model.grids)
         self._batch = np.empty((0, 3, self.model.input_size, self.model.input_size), np.float32)
 
@@ -104,10 +115,17 @@ class FaceDetector:
         if not pictures:
             return []
         frames = [Frame.of(picture) for picture in pictures]
+        begin = time.perf_counter()
         windows = [window for i, frame in enumerate(frames) for window in whole_frame(i, frame)]
         batch = self._crop(frames, windows)
+        cropped = time.perf_counter()
         coordinates, logits = self.backend.infer(batch)
-        return self._merge(windows, coordinates, logits, len(frames))
+        inferred = time.perf_counter()
+        faces = self._merge(windows, coordinates, logits, len(frames))
+        end = time.perf_counter()
+        self.seconds = {'window': cropped - begin, 'network': inferred - cropped}
+        self.seconds['merge'] = end - inferred
+        return faces
 
     def _crop(
         self, frames: Sequence[Frame], windows: Sequence[Window]
@@ -138,7 +156,8 @@ class FaceDetector:
             merged, merged_scores = merge_overlapping(
                 points[mine], scores[mine], self.iou_threshold
             )
-            faces.append(Faces(merged[:, :2].reshape(-1, 4), merged[:, 2:], merged_scores))
+            found = Faces(merged[:, :2].reshape(-1, 4), merged[:, 2:], merged_scores)
+            faces.append(found.best(self.max_faces) if self.max_faces else found)
         return faces
 
     def close(self) -> None:

@@ -48,6 +48,16 @@ class Faces:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def best(self, count: int) -> Faces:
+        """The first faces, at most so many."""
+        return Faces(
+            self.boxes[:count], self.keypoints[:count], self.scores[:count], self.ids[:count]
+        )
+
+    def scaled(self, factor: float) -> Faces:
+        """The same faces in a picture so many times as large."""
+        return Faces(self.boxes * factor, self.keypoints * factor, self.scores, self.ids)
+
     @classmethod
     def none(cls) -> Faces:
         """No faces."""

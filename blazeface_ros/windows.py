@@ -45,10 +45,13 @@ class Frame(NamedTuple):
     Attributes:
         pixels: uint8 [H, W, C], or [H, W] for gray; rows may be padded (strides are honoured).
         channels: what the C channels are.
+        reduction: how many pixels of the camera's picture one of these stands for along a side.
+            All coordinates are in pixels of the camera's picture.
     """
 
     pixels: npt.NDArray[np.uint8]
     channels: Channels = 'bgr'
+    reduction: int = 1
 
     @classmethod
     def of(cls, picture: npt.NDArray[np.uint8] | Frame) -> Frame:
@@ -58,7 +61,7 @@ class Frame(NamedTuple):
             ImageError: if it is neither, or has no pixels.
         """
         frame = picture if isinstance(picture, Frame) else cls(picture)
-        pixels, channels = frame
+        pixels, channels = frame.pixels, frame.channels
         wanted: dict[str, tuple[int, ...]] = {'gray': ()}
         shape = wanted.get(channels, (len(channels),))
         if (
@@ -84,19 +87,26 @@ class Frame(NamedTuple):
 
     @property
     def width(self) -> int:
-        """In pixels."""
-        return int(self.pixels.shape[1])
+        """In pixels of the camera's picture."""
+        return int(self.pixels.shape[1]) * self.reduction
 
     @property
     def height(self) -> int:
-        """In pixels."""
-        return int(self.pixels.shape[0])
+        """In pixels of the camera's picture."""
+        return int(self.pixels.shape[0]) * self.reduction
 
-    def to_bgr(self) -> npt.NDArray[np.uint8]:
-        """A copy as uint8 [H, W, 3] in bgr order, free to be drawn on."""
-        if self.channels == 'bgr':
-            return np.ascontiguousarray(self.pixels).copy()
-        return cv2.cvtColor(self.pixels, _TO_BGR[self.channels])  # type: ignore[return-value]
+    def to_bgr(self, scale: float = 1.0) -> npt.NDArray[np.uint8]:
+        """A copy as uint8 [scale * H, scale * W, 3] in bgr order, free to be drawn on."""
+        pixels = self.pixels
+        size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
+        resized = size != (pixels.shape[1], pixels.shape[0])
+        if resized:
+            smaller = size[0] < pixels.shape[1]
+            interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+            pixels = cv2.resize(pixels, size, interpolation=interpolation)  # type: ignore[assignment]
+        if self.channels != 'bgr':
+            return cv2.cvtColor(pixels, _TO_BGR[self.channels])  # type: ignore[return-value]
+        return pixels if resized else np.array(pixels, order='C')
 
 
 class Window(NamedTuple):
@@ -121,18 +131,23 @@ def whole_frame(index: int, frame: Frame) -> list[Window]:
 
 
 @lru_cache(maxsize=32)
-def _sampling_points(window: Window, input_size: int) -> tuple[cv2.typing.MatLike, ...]:
-    """Where in the frame each pixel of the input lies, in OpenCV's fixed-point form.
+def _sampling_points(
+    window: Window, input_size: int, reduction: int
+) -> tuple[cv2.typing.MatLike, ...]:
+    """Which of a frame's pixels each pixel of the input shows, in OpenCV's fixed-point form.
 
     Kept, because a camera's frames have the same windows over and over. Fixed-point numbers (to
     1/32 pixel) are what MediaPipe samples with. OpenCV 5 samples its warps otherwise, and tells a
     face at the threshold apart from MediaPipe; with these points every version agrees.
     """
     steps = np.arange(input_size) * (window.size / input_size)
-    x, y = np.meshgrid(
-        (steps + window.x0).astype(np.float32), (steps + window.y0).astype(np.float32)
+    # A reduced pixel is the mean of several: it stands in the middle of them.
+    middle = (reduction - 1) / 2
+    x, y = (
+        ((steps + start - middle) / reduction).astype(np.float32)
+        for start in (window.x0, window.y0)
     )
-    return cv2.convertMaps(x, y, cv2.CV_16SC2)
+    return cv2.convertMaps(*np.meshgrid(x, y), cv2.CV_16SC2)
 
 
 def crop(frame: Frame, window: Window, out: npt.NDArray[np.float32]) -> None:
@@ -143,7 +158,9 @@ def crop(frame: Frame, window: Window, out: npt.NDArray[np.float32]) -> None:
         window: where to look; outside of the frame it sees black.
         out: float32 [3, S, S] to fill, red, green, blue from -1 to 1.
     """
-    points, fractions = _sampling_points(window._replace(frame=0), out.shape[-1])
+    points, fractions = _sampling_points(
+        window._replace(frame=0), out.shape[-1], frame.reduction
+    )
     # One pass over the input's pixels, however large the frame: nothing is padded or converted
     # at full size.
     cropped = cv2.remap(

@@ -5,9 +5,6 @@ import array
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_fixtures import NodeProcess, Robot, image_message
 from sensor_msgs.msg import Image
@@ -29,15 +26,6 @@ def robot(node):
     robot = Robot(node.namespace)
     yield robot
     robot.close()
-
-
-def call(robot, service_type, name, request):
-    """Call a service of the detector."""
-    client = robot.node.create_client(service_type, name)
-    robot.until(client.service_is_ready, f'service {name} is there')
-    future = client.call_async(request)
-    robot.until(future.done, f'service {name} answers')
-    return future.result()
 
 
 def test_faces_come_back_as_the_detector_finds_them(robot, detector, scene):
@@ -85,6 +73,7 @@ def test_the_overlay_is_drawn_only_while_someone_listens(robot, detector, astron
     # comes later gets only pictures of images published after it came.
     for _ in range(3):
         robot.ask(image_message(astronaut))
+    robot.spin(0.6)
     overlays = []
     listener = robot.node.create_subscription(Image, 'faces/overlay', overlays.append, 10)
     robot.spin(1.0)
@@ -111,19 +100,10 @@ def test_a_late_listener_is_told_the_model_and_what_runs_it(robot):
     assert infos[0].database_location.endswith('blazeface_back.onnx')
 
 
-def set_parameter(robot, name, value):
-    if isinstance(value, float):
-        value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
-    else:
-        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-    request = SetParameters.Request(parameters=[Parameter(name=name, value=value)])
-    return call(robot, SetParameters, 'detector/set_parameters', request).results[0]
-
-
 def test_the_score_threshold_changes_while_it_runs(robot, scene):
-    assert set_parameter(robot, 'score_threshold', 0.9).successful
+    assert robot.set_parameter('score_threshold', 0.9).successful
     assert len(robot.ask(image_message(scene)).detections) == 2
-    assert set_parameter(robot, 'score_threshold', 0.0).successful
+    assert robot.set_parameter('score_threshold', 0.0).successful
     assert len(robot.ask(image_message(scene)).detections) == 5
 
 
@@ -132,7 +112,7 @@ def test_the_score_threshold_changes_while_it_runs(robot, scene):
     [('score_threshold', 1.5, 'range'), ('model', 'front', 'read-only')],
 )
 def test_a_wrong_or_fixed_parameter_is_refused_with_the_reason(robot, name, value, reason):
-    result = set_parameter(robot, name, value)
+    result = robot.set_parameter(name, value)
     assert not result.successful
     assert reason in result.reason
 
@@ -171,15 +151,11 @@ def test_a_thousand_malformed_images_cost_only_themselves(node, robot, astronaut
 
 
 def test_the_lifecycle_can_be_walked_and_ends_where_it_began(robot, astronaut):
-    def change(transition):
-        request = ChangeState.Request(transition=Transition(id=transition))
-        return call(robot, ChangeState, 'detector/change_state', request).success
-
     for _ in range(3):
-        assert change(Transition.TRANSITION_DEACTIVATE)
-        assert change(Transition.TRANSITION_CLEANUP)
-        assert change(Transition.TRANSITION_CONFIGURE)
-        assert change(Transition.TRANSITION_ACTIVATE)
+        assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert robot.change_state(Transition.TRANSITION_CLEANUP)
+        assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+        assert robot.change_state(Transition.TRANSITION_ACTIVATE)
     robot.until(robot.camera().get_subscription_count, 'the node subscribes again')
     assert len(robot.ask(image_message(astronaut)).detections) == 1
 

@@ -65,7 +65,11 @@ def test_ros2_run_finds_the_programs(installed):
 def test_the_configuration_file_names_each_parameter_with_its_default():
     text = (ROOT / 'config' / 'detect.yaml').read_text()
     values = yaml.safe_load(text)['/**']['ros__parameters']
-    assert values == {known.name: known.default for known in parameters.DETECTOR}
+    # An empty list has no type in YAML: that one is told in a comment.
+    assert values == {
+        known.name: known.default for known in parameters.DETECTOR if known.name != 'face_topics'
+    }
+    assert '# face_topics: ' in text
 
 
 @pytest.mark.parametrize('name', ['detect.launch.py', 'demo.launch.py'])

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import threading
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Image
-from vision_msgs.msg import Detection2DArray, VisionInfo
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool
+from vision_msgs.msg import VisionInfo
 
 import blazeface_ros
 from blazeface_ros.detector import FaceDetector
-from blazeface_ros.drawing import draw_faces
-from blazeface_ros.errors import BlazeFaceError, ImageError
-from blazeface_ros.ros import parameters
+from blazeface_ros.errors import BlazeFaceError, ConfigurationError
+from blazeface_ros.ros import diagnostics, parameters
 from blazeface_ros.ros.camera import Camera
-from blazeface_ros.ros.images import frame_from_message, message_from_bgr
-from blazeface_ros.ros.mailbox import Mailbox
-from blazeface_ros.ros.messages import to_message
+from blazeface_ros.ros.worker import Worker
 
-RESULT_QOS = QoSProfile(depth=10)
-LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-#: Seconds between two warnings of the same kind.
-WARNING_PERIOD = 5.0
+#: Seconds between two looks at who listens and who publishes.
+FOLLOW_PERIOD = 0.25
+REPORT_PERIOD = 1.0
 
 
 class DetectorNode(LifecycleNode):
-    """Finds faces in the newest image, as fast as the network allows.
+    """Finds faces in the newest images of some cameras, as fast as the network allows.
 
-    The executor's thread only drops each image into a mailbox. One worker thread takes the newest
+    The executor's thread only drops each image into an inbox. One worker thread takes the newest
     from there, runs the network and publishes, so that services and parameters answer at once
     however slow the network is, and an old image is never worked on while a newer one waits.
+
+    Attributes:
+        parameters: their values by name.
+        failure: why the network could not be loaded.
+        left_behind: whether a thread may still hang in the network.
 
     Raises:
         ConfigurationError: if a parameter has a value that is not allowed.
@@ -45,56 +47,71 @@ class DetectorNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__('detector')
         self.failure: BlazeFaceError | None = None
-        self.unreadable = 0
+        self.left_behind = False
         self._detector: FaceDetector | None = None
-        self._worker: threading.Thread | None = None
-        self.parameters = parameters.declare(self, parameters.DETECTOR, self._apply)
+        self._worker: Worker | None = None
+        self._cameras: list[Camera] = []
+        self._stages = diagnostics.Stages()
+        self.parameters: dict[str, Any] = {}
+        self.parameters |= parameters.declare(
+            self, parameters.DETECTOR, apply=self.parameters.update
+        )
+        self._topics = output_topics(
+            self.parameters['image_topics'], self.parameters['face_topics']
+        )
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._enable = self.create_service(SetBool, '~/enable', self._on_enable)
+        # Not the node's own clock: simulated time may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(REPORT_PERIOD, self._report, clock=steady)
+        self.create_timer(FOLLOW_PERIOD, self._follow, clock=steady)
 
     # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and offer the outputs."""
-        settings = self.parameters
         try:
-            self._detector = FaceDetector(
-                settings['model'],
-                settings['backend'],
-                device=settings['device'],
-                threads=settings['threads'],
-                score_threshold=settings['score_threshold'],
-                iou_threshold=settings['iou_threshold'],
-            )
+            self._detector = self._open_detector()
         except BlazeFaceError as error:
             self.failure = error
             self.get_logger().fatal(str(error))
             return TransitionCallbackReturn.FAILURE
-        self._faces_publisher = self.create_publisher(Detection2DArray, 'faces', RESULT_QOS)
-        self._overlay_publisher = (
-            self.create_publisher(Image, 'faces/overlay', QoSProfile(depth=1))
-            if settings['overlay']
-            else None
-        )
-        self._info_publisher = self.create_publisher(VisionInfo, 'faces/vision_info', LATCHED_QOS)
         info = VisionInfo(
             method=f'BlazeFace {self._detector.model.name} on '
             f'{self._detector.backend.description}, blazeface_ros {blazeface_ros.__version__}',
             database_location=str(self._detector.model_file),
         )
         info.header.stamp = self.get_clock().now().to_msg()
-        self._info_publisher.publish(info)
         self.get_logger().info(info.method)
+        self._description = info.method
+        self._stages = diagnostics.Stages()
+        for image_topic, face_topic in self._topics.items():
+            camera = Camera(self, image_topic, face_topic, self.parameters, self._on_image)
+            camera.tell(info)
+            self._cameras.append(camera)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to take images."""
-        self._mailbox: Mailbox[Image] = Mailbox()
-        self._worker = threading.Thread(target=self._work, name='detector worker', daemon=True)
-        self._worker.start()
-        self._camera = Camera(self, 'image_raw', self._mailbox.put)
-        self.get_logger().info(
-            f'waiting for images on {self._camera.topic}, '
-            f'faces go to {self._faces_publisher.topic_name}'
+        try:
+            detector = self._detector or self._open_detector()
+        except BlazeFaceError as error:
+            self.get_logger().fatal(str(error))
+            return TransitionCallbackReturn.FAILURE
+        self._detector = None  # the worker's from now on
+        self._worker = Worker(
+            self._open_detector,
+            detector,
+            self.parameters,
+            self._stages,
+            self.get_logger(),
+            self.context.ok,
         )
+        for camera in self._cameras:
+            self.get_logger().info(
+                f'images come from {camera.topic}, faces go to {camera.faces.topic_name}'
+            )
+        self._follow()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -117,71 +134,124 @@ class DetectorNode(LifecycleNode):
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    def _open_detector(self) -> FaceDetector:
+        settings = self.parameters
+        return FaceDetector(
+            settings['model'],
+            settings['backend'],
+            device=settings['device'],
+            threads=settings['threads'],
+            score_threshold=settings['score_threshold'],
+            iou_threshold=settings['iou_threshold'],
+            max_faces=settings['max_faces'],
+        )
+
     def _stop(self) -> None:
-        if self._worker is None:
-            return
-        self._camera.close()
-        self._mailbox.close()
-        self._worker.join()
-        self._worker = None
+        for camera in self._cameras:
+            camera.pause()
+        if self._worker is not None:
+            self._detector = self._worker.stop()
+            self.left_behind |= self._worker.abandoned
+            self._worker = None
 
     def _release(self) -> None:
         self._stop()
-        if self._detector is None:
-            return
-        self._detector.close()
-        self._detector = None
-        for publisher in (self._faces_publisher, self._overlay_publisher, self._info_publisher):
-            if publisher is not None:
-                self.destroy_publisher(publisher)
+        detector, self._detector = self._detector, None
+        try:
+            if detector is not None:
+                detector.close()
+        except BlazeFaceError as error:
+            self.get_logger().error(f'while giving the network back: {error}')
+        for camera in self._cameras:
+            camera.close()
+        self._cameras.clear()
 
-    def _apply(self, changed: dict[str, Any]) -> None:
-        """Take over live parameters."""
-        self.parameters |= changed
-        if self._detector is not None:
-            self._detector.set_thresholds(
-                self.parameters['score_threshold'], self.parameters['iou_threshold']
+    # While it runs
+
+    def _on_image(self, camera: Camera, message: Any) -> None:
+        if self._worker is not None:
+            self._worker.put(camera, message)
+
+    def _follow(self) -> None:
+        if self._worker is not None:
+            for camera in self._cameras:
+                camera.follow()
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        (result,) = self.set_parameters([Parameter('enable', value=request.data)])
+        response.success = result.successful
+        response.message = result.reason or ('enabled' if request.data else 'disabled')
+        self._follow()
+        return response
+
+    def _report(self) -> None:
+        name = self.get_fully_qualified_name().lstrip('/')
+        array = DiagnosticArray()
+        array.header.stamp = self.get_clock().now().to_msg()
+        array.status.append(self._report_network(f'{name}: network'))
+        for camera in self._cameras:
+            publishers = self.count_publishers(camera.topic)
+            idle = camera.idle if self._worker is not None else 'the node is not active'
+            array.status.append(
+                camera.counts.report(f'{name}: {camera.topic}', camera.topic, publishers, idle)
             )
+        self._diagnostics.publish(array)
 
-    # The worker's thread
-
-    def _work(self) -> None:
-        while (message := self._mailbox.take()) is not None:
-            try:
-                self._answer(message)
-            except ImageError as error:
-                self.unreadable += 1
-                self.get_logger().warning(
-                    f'cannot read an image ({self.unreadable} so far) from '
-                    f'{self._camera.topic}, encoding {message.encoding!r}, '
-                    f'{message.width} x {message.height}, step {message.step}, '
-                    f'{len(message.data)} bytes: {error}',
-                    throttle_duration_sec=WARNING_PERIOD,
-                )
-            except Exception as error:
-                if not self.context.ok():
-                    return  # interrupted while publishing
-                # Whatever happens to one frame must not end the node.
-                self.get_logger().error(
-                    f'an image was lost: {type(error).__name__}: {error}',
-                    throttle_duration_sec=WARNING_PERIOD,
-                )
-
-    def _answer(self, message: Image) -> None:
-        assert self._detector is not None
-        frame = frame_from_message(message)
-        faces = self._detector.detect(frame)
-        self._faces_publisher.publish(to_message(faces, message.header))
-        overlay = self._overlay_publisher
-        if overlay is not None and overlay.get_subscription_count():
-            picture = frame.to_bgr()
-            draw_faces(picture, faces)
-            overlay.publish(message_from_bgr(picture, message.header))
+    def _report_network(self, name: str) -> diagnostics.DiagnosticStatus:
+        worker = self._worker
+        if worker is None:
+            return diagnostics.status(name, diagnostics.STALE, 'the node is not active', {})
+        limit = self.parameters['max_latency'] * 1e3
+        latency = self._stages.latest * 1e3
+        level, message = diagnostics.OK, 'running'
+        if hanging := worker.hanging_for:
+            level, message = diagnostics.ERROR, f'the network has been hanging for {hanging:.0f} s'
+        elif worker.failure:
+            level, message = diagnostics.ERROR, worker.failure
+        elif 0 < limit < latency:
+            level = diagnostics.WARN
+            message = f'{latency:.0f} ms from image to faces, more than max_latency ({limit:.0f})'
+        batches = ', '.join(f'{n} x {size}' for size, n in sorted(worker.batches.items()))
+        values = {
+            'runs': self._description,
+            'batches (count x images)': batches,
+            **self._stages.in_words(),
+        }
+        return diagnostics.status(name, level, message, values, self._description)
 
     def destroy_node(self) -> None:
         """Stop the worker before what it uses is gone."""
         self._release()
         super().destroy_node()
+
+
+def output_topics(image_topics: list[str], face_topics: list[str]) -> dict[str, str]:
+    """Which faces go where: the face topic of each image topic.
+
+    Args:
+        image_topics: one a camera.
+        face_topics: as many; empty: `faces` for one camera, `<camera namespace>/faces` for more.
+
+    Raises:
+        ConfigurationError: if they do not make a topic of its own for each camera.
+    """
+    if not image_topics or len(set(image_topics)) != len(image_topics):
+        raise ConfigurationError(
+            f"parameter 'image_topics' is {image_topics}; it must name each camera once"
+        )
+    outputs = face_topics
+    if not outputs:
+        namespaces = [topic.rpartition('/')[0] for topic in image_topics]
+        outputs = [f'{namespace}/faces' if namespace else 'faces' for namespace in namespaces]
+        if len(image_topics) == 1:
+            outputs = ['faces']
+    if len(outputs) != len(image_topics) or len(set(outputs)) != len(outputs):
+        raise ConfigurationError(
+            f"parameter 'face_topics' is {face_topics}; it must have a topic of its own for each "
+            f'of the image_topics {image_topics}'
+            + ('' if face_topics else ', as they do not differ in their namespaces')
+        )
+    return dict(zip(image_topics, outputs))
 
 
 def main(args: list[str] | None = None) -> int:
@@ -209,6 +279,11 @@ def main(args: list[str] | None = None) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+    if node is not None and node.left_behind:
+        # A thread is still inside the network's library, which would crash if it were torn down
+        # under it.
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

@@ -2,22 +2,75 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import cv2
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from blazeface_ros.errors import ImageError
 from blazeface_ros.windows import Channels, Frame
 
-#: Encodings that the pipeline reads where they lie.
-VIEWED: dict[str, Channels] = {
-    'bgr8': 'bgr',
-    'rgb8': 'rgb',
-    'bgra8': 'bgra',
-    'rgba8': 'rgba',
-    'mono8': 'gray',
+Pixels = npt.NDArray[np.uint8]
+
+
+class Encoding(NamedTuple):
+    """How the pixels of an encoding lie in memory.
+
+    Attributes:
+        channels: what stands in a row, pixel by pixel.
+        bytes: of a sample; of two, the more significant one is kept.
+        to_bgr: OpenCV's conversion, where the network cannot sample the rows as they lie.
+        rows: rows of data for each two rows of the picture.
+    """
+
+    channels: Channels | int
+    bytes: int = 1
+    to_bgr: int | None = None
+    rows: int = 2
+
+    @property
+    def pixel(self) -> int:
+        """Samples of a pixel in a row."""
+        if isinstance(self.channels, int):
+            return self.channels
+        return 1 if self.channels == 'gray' else len(self.channels)
+
+
+# OpenCV names a Bayer pattern by its second row's second and third pixels, ROS by its first two
+# rows' first two.
+_BAYER = {
+    'rggb': cv2.COLOR_BayerBG2BGR,
+    'bggr': cv2.COLOR_BayerRG2BGR,
+    'gbrg': cv2.COLOR_BayerGR2BGR,
+    'grbg': cv2.COLOR_BayerGB2BGR,
 }
+
+#: By the names of sensor_msgs/image_encodings.hpp.
+ENCODINGS: dict[str, Encoding] = {
+    'bgr8': Encoding('bgr'),
+    'rgb8': Encoding('rgb'),
+    'bgra8': Encoding('bgra'),
+    'rgba8': Encoding('rgba'),
+    'mono8': Encoding('gray'),
+    '8UC1': Encoding('gray'),
+    '8UC3': Encoding('bgr'),
+    '8UC4': Encoding('bgra'),
+    'mono16': Encoding('gray', bytes=2),
+    '16UC1': Encoding('gray', bytes=2),
+    **{f'bayer_{name}8': Encoding(1, to_bgr=code) for name, code in _BAYER.items()},
+    **{f'bayer_{name}16': Encoding(1, bytes=2, to_bgr=code) for name, code in _BAYER.items()},
+    'yuv422': Encoding(2, to_bgr=cv2.COLOR_YUV2BGR_UYVY),
+    'uyvy': Encoding(2, to_bgr=cv2.COLOR_YUV2BGR_UYVY),
+    'yuv422_yuy2': Encoding(2, to_bgr=cv2.COLOR_YUV2BGR_YUY2),
+    'yuyv': Encoding(2, to_bgr=cv2.COLOR_YUV2BGR_YUY2),
+    'nv12': Encoding(1, to_bgr=cv2.COLOR_YUV2BGR_NV12, rows=3),
+    'nv21': Encoding(1, to_bgr=cv2.COLOR_YUV2BGR_NV21, rows=3),
+}
+#: Encodings whose colours are shared by neighbouring pixels: both sides must be even.
+_EVEN = ('yuv', 'uyvy', 'yuyv', 'nv')
 
 
 def frame_from_message(message: Image) -> Frame:
@@ -27,58 +80,107 @@ def frame_from_message(message: Image) -> Frame:
         message: it keeps the pixels; do not alter it while the frame is in use.
 
     Returns:
-        A frame that looks into the message's own data, whatever its step; for encodings other
-        than `VIEWED` a copy, converted by cv_bridge.
+        A frame that looks into the message's own data wherever the network can sample it there
+        (8-bit bgr, rgb, bgra, rgba and gray, whatever the step), else a converted copy.
 
     Raises:
-        ImageError: if sizes and data do not belong together, or nothing can read the encoding.
+        ImageError: if sizes and data do not belong together, or the encoding is unknown.
     """
     height, width, step = message.height, message.width, message.step
-    channels = VIEWED.get(message.encoding)
-    pixel = 1 if channels is None or channels == 'gray' else len(channels)
-    # Of other encodings the bytes of a pixel are not known here: less than half a byte is none.
-    row = width * pixel if channels else (width + 1) // 2
+    encoding = ENCODINGS.get(message.encoding)
+    if encoding is None:
+        raise ImageError(
+            f'encoding {message.encoding!r} is unknown; supported are {", ".join(ENCODINGS)}'
+        )
     if not height or not width:
         raise ImageError(f'the image has no pixels: width {width}, height {height}')
+    if message.encoding.startswith(_EVEN) and (width % 2 or height * encoding.rows % 2):
+        raise ImageError(f'{width} x {height} cannot be {message.encoding}: sides must be even')
+    row = width * encoding.pixel * encoding.bytes
     if step < row:
         raise ImageError(
-            f'step is {step}, but a row of {width} pixels in {message.encoding!r} '
-            f'has at least {row} bytes'
+            f'step is {step}, but a row of {width} pixels in {message.encoding!r} has {row} bytes'
         )
-    wanted = (height - 1) * step + row
+    rows = height * encoding.rows // 2
+    wanted = (rows - 1) * step + row
     if len(message.data) < wanted:
         raise ImageError(
-            f'{len(message.data)} bytes of data are too few: height {height} and step {step} '
-            f'need at least {wanted}'
+            f'{len(message.data)} bytes of data are too few: {rows} rows with step {step} need '
+            f'at least {wanted}'
         )
-    if channels is None:
-        return _through_cv_bridge(message)
-    pixels = np.ndarray(
-        (height, width, pixel), np.uint8, message.data, strides=(step, pixel, 1)
+    samples = np.ndarray(
+        (rows, width, encoding.pixel * encoding.bytes),
+        np.uint8,
+        message.data,
+        strides=(step, encoding.pixel * encoding.bytes, 1),
     )
-    return Frame(pixels[..., 0] if channels == 'gray' else pixels, channels)
-
-
-def _through_cv_bridge(message: Image) -> Frame:
-    supported = f'encoding {message.encoding!r} is not one of {", ".join(VIEWED)}'
+    if encoding.bytes == 2:
+        samples = np.ascontiguousarray(samples[..., 0 if message.is_bigendian else 1 :: 2])
+    if samples.shape[2] == 1:
+        samples = samples[..., 0]
+    if isinstance(encoding.channels, str):
+        return Frame(samples, encoding.channels)
+    assert encoding.to_bgr is not None
     try:
-        from cv_bridge import CvBridge
-    except ImportError as error:
+        return Frame(cv2.cvtColor(samples, encoding.to_bgr))  # type: ignore[arg-type]
+    except cv2.error as error:
         raise ImageError(
-            f'{supported}, and cv_bridge, which reads more, cannot be imported ({error})'
+            f'{width} x {height} in {message.encoding!r} cannot be converted: {error.err}'
         ) from error
-    try:
-        pixels = CvBridge().imgmsg_to_cv2(message, 'bgr8')
-        frame = Frame.of(np.asarray(pixels))
-    except Exception as error:  # cv_bridge lets through whatever it meets inside
-        raise ImageError(f'{supported}, and cv_bridge cannot read it: {error}') from error
-    if frame.pixels.shape[:2] != (message.height, message.width):
-        # cv_bridge takes the padding at the end of a row for pixels.
-        raise ImageError(f'{supported}, and cv_bridge cannot read its padded rows')
-    return frame
 
 
-def message_from_bgr(pixels: npt.NDArray[np.uint8], header: Header) -> Image:
+class CompressedReader:
+    """Reads the compressed images of one camera, as small as they may be.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size straight from its coefficients where that
+    still has all pixels that are needed. What a picture's full size is shows only once it has been
+    decoded; a camera's stays the same, so the first one tells.
+    """
+
+    def __init__(self) -> None:
+        self._size = (0, 0)  # rows, columns of the last picture, decoded in full
+
+    def read(self, message: CompressedImage, needed_side: int | None) -> Frame:
+        """Decode an image.
+
+        Args:
+            message: JPEG, PNG, or what else OpenCV reads.
+            needed_side: pixels needed along the longer side; None: all.
+
+        Raises:
+            ImageError: if it cannot be decoded.
+        """
+        data = np.frombuffer(message.data, np.uint8)
+        is_jpeg = data[:2].tobytes() == b'\xff\xd8'
+        longest = max(self._size)
+        for reduction, flag in (
+            (8, cv2.IMREAD_REDUCED_COLOR_8),
+            (4, cv2.IMREAD_REDUCED_COLOR_4),
+            (2, cv2.IMREAD_REDUCED_COLOR_2),
+        ):
+            if is_jpeg and needed_side and longest >= reduction * needed_side:
+                pixels = self._decode(message, data, flag)
+                if pixels.shape[:2] == tuple(-(-side // reduction) for side in self._size):
+                    return Frame(pixels, reduction=reduction)
+                break  # another size than last time
+        pixels = self._decode(message, data, cv2.IMREAD_COLOR)
+        self._size = pixels.shape[0], pixels.shape[1]
+        return Frame(pixels)
+
+    @staticmethod
+    def _decode(message: CompressedImage, data: Pixels, flag: int) -> Pixels:
+        # A camera's orientation is its driver's business, as in raw images.
+        flags = flag | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels = cv2.imdecode(data, flags) if data.size else None
+        if pixels is None:
+            raise ImageError(
+                f'{data.size} bytes of format {message.format!r} are no picture that OpenCV can '
+                'read; supported are JPEG and PNG'
+            )
+        return pixels  # type: ignore[return-value]
+
+
+def message_from_bgr(pixels: Pixels, header: Header) -> Image:
     """Make an image message.
 
     Args:
@@ -89,4 +191,18 @@ def message_from_bgr(pixels: npt.NDArray[np.uint8], header: Header) -> Image:
     message = Image(header=header, height=height, width=width, encoding='bgr8', step=3 * width)
     # Anything but an array.array's own frombytes is checked by rclpy byte for byte.
     message.data.frombytes(pixels.data)  # type: ignore[union-attr]
+    return message
+
+
+def jpeg_from_bgr(pixels: Pixels, header: Header, quality: int) -> CompressedImage:
+    """Make a compressed image message.
+
+    Args:
+        pixels: uint8 [H, W, 3] in bgr order.
+        header: for the message.
+        quality: of the JPEG, 1 to 100.
+    """
+    message = CompressedImage(header=header, format='bgr8; jpeg compressed bgr8')
+    _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    message.data.frombytes(data.data)
     return message

@@ -29,7 +29,7 @@ class Declaration:
         default: its value if they do not; also gives its type.
         description: one line for `ros2 param describe`.
         limits: smallest and largest value, of a number.
-        choices: the allowed values, of a string.
+        choices: the allowed values, of a text.
         live: whether it may be changed while the node runs.
     """
 
@@ -45,9 +45,12 @@ class Declaration:
         """What values it takes, for people."""
         if self.choices:
             return 'one of ' + ', '.join(self.choices)
-        kind = {bool: 'true or false', int: 'a whole number', float: 'a number'}.get(
-            type(self.default), 'a text'
-        )
+        kind = {
+            bool: 'true or false',
+            int: 'a whole number',
+            float: 'a number',
+            list: 'a list of texts',
+        }.get(type(self.default), 'a text')
         return f'{kind} from {self.limits[0]} to {self.limits[1]}' if self.limits else kind
 
     def checked(self, value: Any) -> Any:
@@ -61,8 +64,11 @@ class Declaration:
         # a text (a webcam's index) is wanted.
         if type(value) is int and kind in (float, str):
             value = kind(value)
+        if kind is list and not isinstance(value, (str, bytes)) and hasattr(value, '__iter__'):
+            value = list(value)
         if (
             type(value) is not kind
+            or (kind is list and not all(isinstance(item, str) for item in value))
             or (self.limits and not self.limits[0] <= value <= self.limits[1])
             or (self.choices and value not in self.choices)
         ):
@@ -90,6 +96,24 @@ class Declaration:
 
 
 DETECTOR = (
+    Declaration('image_topics', ['image_raw'], 'Images, one topic a camera; all share a network.'),
+    Declaration(
+        'face_topics',
+        [],
+        'Faces, one topic a camera; empty: faces, or <camera namespace>/faces for several.',
+    ),
+    Declaration(
+        'image_transport',
+        'raw',
+        'compressed: sensor_msgs/CompressedImage from <image topic>/compressed.',
+        choices=('raw', 'compressed'),
+    ),
+    Declaration(
+        'qos_reliability',
+        'auto',
+        'Of the subscription to images; auto: as their publishers offer.',
+        choices=('auto', 'best_effort', 'reliable'),
+    ),
     Declaration('model', 'back', f'The network: {", ".join(MODELS)}, or a model file.'),
     Declaration(
         'backend', 'onnxruntime', 'What runs the network.', choices=tuple(BACKENDS)
@@ -112,7 +136,51 @@ DETECTOR = (
         limits=(0.0, 1.0),
         live=True,
     ),
+    Declaration(
+        'max_faces', 0, 'The best so many of an image; 0: no limit.', limits=(0, 1000), live=True
+    ),
+    Declaration(
+        'max_rate',
+        0.0,
+        'Images a second and camera that are worked on at most; 0: no limit.',
+        limits=(0.0, 1000.0),
+        live=True,
+    ),
+    Declaration(
+        'max_latency',
+        0.0,
+        'Seconds from image to faces above which diagnostics warn; 0: never.',
+        limits=(0.0, 60.0),
+        live=True,
+    ),
+    Declaration(
+        'enable', True, 'Whether images are taken; also the service ~/enable.', live=True
+    ),
+    Declaration(
+        'lazy', True, 'Whether images are taken only while somebody hears an output.', live=True
+    ),
     Declaration('overlay', True, 'Whether to offer faces/overlay; drawn only while subscribed.'),
+    Declaration(
+        'overlay_scale',
+        1.0,
+        'Size of the overlay as a share of the image.',
+        limits=(0.05, 4.0),
+        live=True,
+    ),
+    Declaration(
+        'overlay_rate',
+        0.0,
+        'Overlays a second and camera at most; 0: no limit.',
+        limits=(0.0, 1000.0),
+        live=True,
+    ),
+    Declaration(
+        'overlay_quality',
+        80,
+        'Of the JPEG on faces/overlay/compressed.',
+        limits=(1, 100),
+        live=True,
+    ),
     Declaration('autostart', True, 'Whether the node configures and activates itself.'),
 )
 

@@ -1,0 +1,204 @@
+"""The thread that runs the network."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from blazeface_ros.detector import FaceDetector
+from blazeface_ros.errors import BlazeFaceError, ImageError
+from blazeface_ros.ros.camera import Camera
+from blazeface_ros.ros.diagnostics import Stages
+from blazeface_ros.ros.inbox import Inbox, Letter
+
+#: Failures in a row after which the network is loaded anew, once.
+FAILURES_BEFORE_REOPENING = 3
+#: Seconds after which a call of the network counts as hanging.
+HANGING = 3.0
+#: Seconds that stopping waits for the frame in hand.
+PATIENCE = 1.0
+#: Seconds between two warnings of the same kind.
+WARNING_PERIOD = 5.0
+
+
+class Worker:
+    """Takes the newest images of all cameras, runs the network on them together, and publishes.
+
+    Images that wait at the same moment go through the network as one batch.
+
+    Args:
+        open_detector: loads the network; called again if it keeps failing.
+        detector: the network as it was loaded first.
+        settings: the node's parameters; live ones are looked up before each batch.
+        stages: is told how long each stage took.
+        logger: of the node.
+        is_alive: whether ROS still runs; publishing fails when it does not.
+
+    Attributes:
+        inbox: where images are put.
+        failure: what is wrong with the network at present, '' if nothing.
+        batches: how many batches held so many images.
+        abandoned: whether it was stopped in vain, as the network hung.
+    """
+
+    def __init__(
+        self,
+        open_detector: Callable[[], FaceDetector],
+        detector: FaceDetector,
+        settings: Mapping[str, Any],
+        stages: Stages,
+        logger: Any,
+        is_alive: Callable[[], bool],
+    ) -> None:
+        self.inbox: Inbox[Camera, Any] = Inbox()
+        self.failure = ''
+        self.batches: dict[int, int] = {}
+        self._open_detector = open_detector
+        self._detector: FaceDetector | None = detector
+        self._settings = settings
+        self._stages = stages
+        self._logger = logger
+        self._is_alive = is_alive
+        self._failures_in_a_row = 0
+        self._busy_since: float | None = None
+        self._ending = threading.Lock()
+        self._ended = self.abandoned = False
+        self._thread = threading.Thread(target=self._work, name='detector worker', daemon=True)
+        self._thread.start()
+
+    def put(self, camera: Camera, message: Any) -> None:
+        """Hand over an image; never waits."""
+        camera.counts.dropped += self.inbox.put(camera, message)
+
+    @property
+    def hanging_for(self) -> float:
+        """Seconds that the present call of the network has taken, if that is far too long."""
+        since = self._busy_since
+        seconds = 0.0 if since is None else time.monotonic() - since
+        return seconds if seconds > HANGING else 0.0
+
+    def stop(self) -> FaceDetector | None:
+        """Take no more images.
+
+        Returns:
+            The network; None if there is none at present, or if it hangs. Then the thread ends, and
+            gives the network back, whenever that wakes; it publishes nothing more.
+        """
+        self.inbox.close()
+        self._thread.join(PATIENCE)
+        with self._ending:
+            self.abandoned = not self._ended
+        if self.abandoned:
+            self._logger.error('the network hangs: its thread is left behind')
+            return None
+        return self._detector
+
+    def _work(self) -> None:
+        while letters := self.inbox.take():
+            self._process(letters)
+        with self._ending:
+            self._ended = True
+        if self.abandoned:
+            self._reopen()
+
+    def _process(self, letters: Sequence[Letter[Camera, Any]]) -> None:
+        try:
+            self._answer(letters)
+        except Exception as error:
+            if self.inbox.closed or not self._is_alive():
+                return  # interrupted while publishing
+            # Whatever happens to one image must not end the node.
+            for letter in letters:
+                letter.sender.counts.lost += 1
+            self._logger.error(
+                f'{len(letters)} image(s) lost: {describe(error)}',
+                throttle_duration_sec=WARNING_PERIOD,
+            )
+            self._failed(error)
+
+    def _answer(self, letters: Sequence[Letter[Camera, Any]]) -> None:
+        begin = time.monotonic()
+        detector = self._current_detector()
+        taken, frames = [], []
+        for letter in letters:
+            try:
+                frames.append(letter.sender.read(letter.message, detector))
+                taken.append(letter)
+            except ImageError as error:
+                self._unreadable(letter, error)
+        decoded = time.monotonic()
+        if not frames:
+            return
+        self._busy_since = decoded
+        try:
+            found = detector.detect_batch(frames)
+        finally:
+            hung, self._busy_since = self.hanging_for, None
+        if self.inbox.closed:
+            return
+        self.batches[len(frames)] = self.batches.get(len(frames), 0) + 1
+        detected = time.monotonic()
+        for letter, frame, faces in zip(taken, frames, found):
+            letter.sender.publish(letter.message, frame, faces)
+        self._failures_in_a_row = 0
+        self.failure = ''
+        self._stages.add(
+            wait=begin - min(letter.arrival for letter in taken),
+            decode=decoded - begin,
+            publish=time.monotonic() - detected,
+            **detector.seconds,
+        )
+        if hung:
+            self._logger.error(f'the network hung for {hung:.1f} s; it is loaded anew')
+            self._reopen()
+
+    def _unreadable(self, letter: Letter[Camera, Any], error: ImageError) -> None:
+        camera, message = letter.sender, letter.message
+        camera.counts.unreadable += 1
+        size = (
+            f', {message.width} x {message.height}, step {message.step}'
+            if hasattr(message, 'step')
+            else ''
+        )
+        kind = getattr(message, 'encoding', None) or getattr(message, 'format', '')
+        self._logger.warning(
+            f'{camera.topic}: cannot read an image ({camera.counts.unreadable} so far; {kind!r}'
+            f'{size}, {len(message.data)} bytes): {error}',
+            throttle_duration_sec=WARNING_PERIOD,
+        )
+
+    # The network that fails
+
+    def _current_detector(self) -> FaceDetector:
+        if self._detector is None:
+            self._detector = self._open_detector()
+        settings = self._settings
+        self._detector.set_thresholds(settings['score_threshold'], settings['iou_threshold'])
+        self._detector.max_faces = settings['max_faces']
+        return self._detector
+
+    def _failed(self, error: Exception) -> None:
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row == FAILURES_BEFORE_REOPENING:
+            self._logger.error(
+                f'the network failed {self._failures_in_a_row} times in a row; it is loaded anew'
+            )
+            self._reopen()
+        if self._failures_in_a_row >= FAILURES_BEFORE_REOPENING:
+            self.failure = f'{self._failures_in_a_row} failures in a row: {describe(error)}'
+
+    def _reopen(self) -> None:
+        """Give the network back; the next image loads it."""
+        detector, self._detector = self._detector, None
+        try:
+            if detector is not None:
+                detector.close()
+        except BlazeFaceError as error:
+            self._logger.error(f'while giving the network back: {error}')
+
+
+def describe(error: Exception) -> str:
+    """An error as a sentence; of one that nobody planned, its kind too."""
+    return str(error) if isinstance(error, BlazeFaceError) else f'{type(error).__name__}: {error}'
