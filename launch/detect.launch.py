@@ -3,11 +3,13 @@
 ros2 launch blazeface_ros detect.launch.py image_topic:=/camera/image_raw
 """
 
+import os
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -51,6 +53,32 @@ def generate_launch_description() -> LaunchDescription:
                     name, default_value='', description=f'{description}; empty: as in params_file.'
                 )
                 for name, _, description in PARAMETERS
+            ),
+            DeclareLaunchArgument(
+                'fastdds_profile',
+                default_value=PathJoinSubstitution(
+                    [FindPackageShare('blazeface_ros'), 'config', 'fastdds_images.xml']
+                ),
+                description='Profile with which Fast DDS carries images in shared memory; the '
+                "camera's process must load it, too. Empty: none.",
+            ),
+            # The old and the new name of the same variable. One that is set already is left alone.
+            *(
+                SetEnvironmentVariable(
+                    variable,
+                    LaunchConfiguration('fastdds_profile'),
+                    condition=IfCondition(
+                        PythonExpression(
+                            [
+                                repr(variable not in os.environ),
+                                " and '",
+                                LaunchConfiguration('fastdds_profile'),
+                                "' != ''",
+                            ]
+                        )
+                    ),
+                )
+                for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
             ),
             OpaqueFunction(function=detector),
         ]

@@ -254,7 +254,7 @@ class Simulation:
         self.run_mode, self.chip = run_mode, chip
         self.calls, self.violations, self.last_input = [], [], b''
         self._faults = {}  # by number of the call
-        self._next_faults = {}  # by name of the function
+        self._named_faults = []  # [function, how many calls from now, code]
         self._initialised, self._finalised = initialised, False
         self._lock = threading.RLock()
         self._thread = threading.local()
@@ -279,13 +279,25 @@ class Simulation:
         held = Counter(type(thing).__name__ for thing in self._handles.values())
         return dict(held + Counter(Device=self._devices.total()))
 
-    def fail(self, where, code):
-        """Make a call fail: the next of a function, or the one of this number in `calls`.
+    def fail(self, where, code, nth=1):
+        """Make a call fail: the nth from now of a function, or the one of this number in `calls`.
 
         'execution' is the device's own work, whose failure shows when it is waited for. A function
         that gives something back does so all the same.
         """
-        (self._faults if isinstance(where, int) else self._next_faults)[where] = code
+        if isinstance(where, int):
+            self._faults[where] = code
+        else:
+            self._named_faults.append([where, nth, code])
+
+    def _named_fault(self, name):
+        """The code that this call of a function is to fail with, or 0."""
+        due = 0
+        for fault in self._named_faults:
+            if fault[0] == name:
+                fault[1] -= 1
+                due = due or (fault[2] if fault[1] == 0 else 0)
+        return due
 
     def report(self):
         return {
@@ -302,7 +314,7 @@ class Simulation:
             number = len(self.calls)
             self.calls.append(name)
             self._check_arguments(name, pattern, arguments)
-            code = self._faults.pop(number, 0) or self._next_faults.pop(name, 0)
+            code = self._faults.pop(number, 0) or self._named_fault(name)
             value = None
             try:
                 if name not in ALWAYS and not self._initialised:
@@ -713,7 +725,7 @@ class Simulation:
                     # A board takes such an input without a word.
                     self.violations.append(f'{way} of {buffer.size} bytes where {size} are wanted')
         seconds = model.network.variant.get('seconds', 0)
-        code = self._next_faults.pop('execution', 0)
+        code = self._named_fault('execution')
         stream.tasks.append(
             Task(handle, sets['input'], sets['output'], code, time.monotonic() + seconds)
         )

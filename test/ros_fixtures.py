@@ -53,10 +53,12 @@ class NodeProcess:
     def alive(self):
         return self._process.poll() is None
 
-    def interrupt(self):
+    def interrupt(self, times=1):
         """Ctrl-C. Returns the exit code, the seconds it took, and all it printed."""
         begin = time.monotonic()
-        self._process.send_signal(signal.SIGINT)
+        for _ in range(times):
+            self._process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
         code, printed = self.wait()
         return code, time.monotonic() - begin, printed
 

@@ -9,13 +9,15 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from acl_double import FUNCTIONS, Simulation, write_om
 from conftest import PICTURES, ROOT
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from ros_fixtures import NodeProcess, Robot, image_message
+from std_srvs.srv import SetBool
 from test_detector import (  # noqa: F401  the same tests, with this module's `detector`
     test_a_batch_of_different_sizes_equals_single_pictures,
     test_a_picture_that_is_none_costs_only_itself,
@@ -572,14 +574,18 @@ def test_what_another_library_initialised_is_left_to_it(boot, om):
     assert 'finalize' not in acl.calls
 
 
-def on_double(report, **machine):
-    """The environment for a process of its own with the double as its acl."""
+def on_double(report, faults=(), **machine):
+    """The environment for a process of its own with the double as its acl.
+
+    `faults` are arguments of `Simulation.fail`.
+    """
     path = os.pathsep.join([str(ROOT / 'test' / 'acl_on_path'), str(ROOT)])
     return {
         **os.environ,
         'PYTHONPATH': path + os.pathsep + os.environ.get('PYTHONPATH', ''),
         'ACL_DOUBLE_REPORT': str(report),
         'ACL_DOUBLE_MACHINE': json.dumps(machine),
+        'ACL_DOUBLE_FAULTS': json.dumps(faults),
     }
 
 
@@ -626,38 +632,129 @@ def test_the_command_line_runs_om_files(om, tmp_path):
     assert_clean(report)
 
 
-def test_the_node_answers_walks_its_lifecycle_and_ends_with_nothing_held(om, tmp_path, astronaut):
-    report = tmp_path / 'report.json'
-    process = NodeProcess(
-        *('detector_node', '-p', 'backend:=ascend', '-p', f'model:={om(aipp="bgr")}'),
-        environment=on_double(report),
-    )
-    robot = Robot(process.namespace)
-    try:
-        client = robot.node.create_client(ChangeState, 'detector/change_state')
-        for round_ in range(4):
-            for _ in range(30 if not round_ else 1):
-                assert len(robot.ask(image_message(astronaut)).detections) == 1
-            if round_ == 3:
-                break
-            for transition in (
-                Transition.TRANSITION_DEACTIVATE,
-                Transition.TRANSITION_CLEANUP,
-                Transition.TRANSITION_CONFIGURE,
-                Transition.TRANSITION_ACTIVATE,
-            ):
-                robot.until(client.service_is_ready, 'the service is there')
-                request = ChangeState.Request(transition=Transition(id=transition))
-                future = client.call_async(request)
-                robot.until(future.done, 'the node changes')
-                assert future.result().success
-            robot.until(robot.camera().get_subscription_count, 'the node subscribes again')
-        code, _, printed = process.interrupt()
-    finally:
-        robot.close()
-        process.kill()
-    assert code == 0, printed
-    assert 'Traceback' not in printed
-    calls = assert_clean(report)
+# The node on the double
+
+
+class AscendNode:
+    """The detector on the double, in a process of its own, and the robot around it."""
+
+    def __init__(self, om_file, report, faults=()):
+        self.report = report
+        self.process = NodeProcess(
+            *('detector_node', '-p', 'backend:=ascend', '-p', f'model:={om_file}'),
+            environment=on_double(report, faults),
+        )
+        self.robot = Robot(self.process.namespace)
+
+    def run(self, image, frames):
+        """Publish frames, one after the answer to the one before; returns how many had a face."""
+        return sum(len(self.robot.ask(image()).detections) == 1 for _ in range(frames))
+
+    def end(self):
+        """Interrupt it. Returns what it printed and the calls of acl, with nothing held."""
+        code, seconds, printed = self.process.interrupt()
+        assert code == 0, printed
+        assert seconds < 2
+        assert 'Traceback' not in printed
+        return printed, assert_clean(self.report)
+
+    def close(self):
+        self.robot.close()
+        self.process.kill()
+
+
+@pytest.fixture
+def ascend_node(om, tmp_path):
+    """Starts an `AscendNode` with a variant of the model and faults."""
+    started = []
+
+    def start(faults=(), **variant):
+        started.append(AscendNode(om(**variant), tmp_path / 'report.json', faults))
+        return started[-1]
+
+    yield start
+    for node in started:
+        node.close()
+
+
+@pytest.fixture(scope='module')
+def portrait(astronaut):
+    """Makes an image with one face, small and with a header of its own each time."""
+    small = cv2.resize(astronaut, (256, 256))
+    return lambda: image_message(small)
+
+
+def test_the_node_runs_500_frames_and_holds_nothing_at_its_end(ascend_node, portrait):
+    node = ascend_node(aipp='bgr')
+    assert node.run(portrait, 500) == 500
+    _, calls = node.end()
+    assert calls['mdl.execute_async'] >= 500
+    assert calls['mdl.load_from_file'] == calls['mdl.unload'] == 1
+
+
+def test_the_node_is_disabled_and_walked_through_its_lifecycle_with_nothing_lost(
+    ascend_node, portrait
+):
+    node = ascend_node()
+    robot = node.robot
+    for on in (False, True):
+        request = SetBool.Request(data=on)
+        assert robot.call(SetBool, 'detector/enable', request)[0].success
+    assert node.run(portrait, 3) == 3
+    for _ in range(10):
+        assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert robot.change_state(Transition.TRANSITION_ACTIVATE)
+        assert node.run(portrait, 1) == 1
+    for _ in range(3):
+        assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+        assert robot.change_state(Transition.TRANSITION_CLEANUP)
+        assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+        assert robot.change_state(Transition.TRANSITION_ACTIVATE)
+        assert node.run(portrait, 1) == 1
+    _, calls = node.end()
     assert calls['mdl.load_from_file'] == calls['mdl.unload'] == 4
-    assert calls['mdl.execute_async'] >= 33
+
+
+@pytest.mark.parametrize('function', ['rt.memcpy', 'mdl.execute_async', 'execution'])
+def test_a_call_that_fails_in_the_middle_costs_one_frame(ascend_node, portrait, function):
+    node = ascend_node(faults=[(function, 507011, 20)])
+    assert node.run(portrait, 30) == 30  # `ask` publishes an image again until it is answered
+    assert node.robot.status('network')[0] != DiagnosticStatus.ERROR
+    printed, calls = node.end()
+    name = 'rt.synchronize_stream_with_timeout' if function == 'execution' else function
+    assert re.search(rf'image\(s\) lost: acl.{name} failed with 507011', printed)
+    assert calls['mdl.load_from_file'] == 1
+
+
+def test_three_failures_in_a_row_load_the_model_anew_once_and_put_diagnostics_on_error(
+    ascend_node, portrait
+):
+    node = ascend_node(faults=[('mdl.execute_async', 507011, nth) for nth in range(2, 9)])
+    robot = node.robot
+    assert node.run(portrait, 1) == 1
+    for _ in range(6):
+        robot.camera().publish(portrait())
+        robot.spin(0.2)
+    robot.until(lambda: robot.status('network')[0] == DiagnosticStatus.ERROR, 'ERROR')
+    assert 'failures in a row: acl.mdl.execute_async failed' in robot.status('network')[1]
+    assert node.run(portrait, 3) == 3
+    robot.until(lambda: robot.status('network')[1] == 'running', 'OK again')
+    printed, calls = node.end()
+    assert printed.count('it is loaded anew') == 1
+    assert calls['mdl.load_from_file'] == calls['mdl.unload'] == 2
+
+
+def test_an_interrupt_during_an_execute_leaves_nothing_behind(ascend_node, portrait):
+    node = ascend_node(seconds=0.7)
+    assert node.run(portrait, 1) == 1
+    node.robot.camera().publish(portrait())
+    node.robot.spin(0.2)
+    node.end()
+
+
+def test_without_pyacl_the_node_ends_with_the_one_sentence():
+    code, printed = NodeProcess('detector_node', '-p', 'backend:=ascend').wait()
+    assert code == 1
+    assert "backend 'ascend' needs the Python module acl of Huawei's CANN toolkit" in printed
+    assert 'set_env.sh' in printed
+    assert len(printed.strip().splitlines()) == 1

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 from vision_msgs.msg import VisionInfo
@@ -21,6 +17,7 @@ from blazeface_ros.detector import FaceDetector
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.ros import diagnostics, parameters
 from blazeface_ros.ros.camera import Camera
+from blazeface_ros.ros.running import run
 from blazeface_ros.ros.worker import Worker
 
 #: Seconds between two looks at who listens and who publishes.
@@ -37,16 +34,16 @@ class DetectorNode(LifecycleNode):
 
     Attributes:
         parameters: their values by name.
-        failure: why the network could not be loaded.
         left_behind: whether a thread may still hang in the network.
 
     Raises:
-        ConfigurationError: if a parameter has a value that is not allowed.
+        BlazeFaceError: if a parameter has a value that is not allowed; or, with autostart, if the
+            network cannot be loaded.
     """
 
     def __init__(self) -> None:
         super().__init__('detector')
-        self.failure: BlazeFaceError | None = None
+        self._failure: BlazeFaceError | None = None
         self.left_behind = False
         self._detector: FaceDetector | None = None
         self._worker: Worker | None = None
@@ -65,6 +62,11 @@ class DetectorNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD, self._report, clock=steady)
         self.create_timer(FOLLOW_PERIOD, self._follow, clock=steady)
+        if self.parameters['autostart']:
+            self.trigger_configure()
+            if self._failure is not None:
+                raise self._failure
+            self.trigger_activate()
 
     # Lifecycle
 
@@ -73,8 +75,9 @@ class DetectorNode(LifecycleNode):
         try:
             self._detector = self._open_detector()
         except BlazeFaceError as error:
-            self.failure = error
-            self.get_logger().fatal(str(error))
+            self._failure = error
+            if not self.parameters['autostart']:
+                self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         info = VisionInfo(
             method=f'BlazeFace {self._detector.model.name} on '
@@ -84,7 +87,6 @@ class DetectorNode(LifecycleNode):
         info.header.stamp = self.get_clock().now().to_msg()
         self.get_logger().info(info.method)
         self._description = info.method
-        self._stages = diagnostics.Stages()
         for image_topic, face_topic in self._topics.items():
             camera = Camera(self, image_topic, face_topic, self.parameters, self._on_image)
             camera.tell(info)
@@ -260,31 +262,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0 after an interrupt; 1 if the node could not start, with the reason logged.
     """
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = DetectorNode()
-        if node.parameters['autostart']:
-            node.trigger_configure()
-            if node.failure:
-                return 1
-            node.trigger_activate()
-        rclpy.spin(node)
-    except BlazeFaceError as error:
-        get_logger('detector').fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    if node is not None and node.left_behind:
-        # A thread is still inside the network's library, which would crash if it were torn down
-        # under it.
-        sys.stdout.flush()
-        os._exit(0)
-    return 0
+    return run(DetectorNode, 'detector', args)
 
 
 if __name__ == '__main__':

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import rclpy
-from rclpy.executors import ExternalShutdownException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from blazeface_ros.errors import BlazeFaceError, ConfigurationError
+from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.media import Media
 from blazeface_ros.models.catalogue import shared_file
 from blazeface_ros.ros import parameters
 from blazeface_ros.ros.images import message_from_bgr
+from blazeface_ros.ros.qos import RELIABILITIES
+from blazeface_ros.ros.running import run
 
 BUNDLED_PICTURE = 'pictures/scene.jpg'
 
@@ -40,8 +39,8 @@ class MediaPublisherNode(Node):
         self._frame_id = settings['frame_id']
         self._skipped = 0
         self._published = 0
-        # Reliable, as a subscriber of either kind hears it.
-        self._publisher = self.create_publisher(Image, 'image_raw', QoSProfile(depth=1))
+        qos = QoSProfile(depth=1, reliability=RELIABILITIES[settings['qos_reliability']])
+        self._publisher = self.create_publisher(Image, 'image_raw', qos)
         rate = settings['rate'] or self._media.rate
         self.create_timer(1 / rate, self._publish_next)
         self.get_logger().info(
@@ -82,21 +81,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0; or 1 if there was nothing to publish, with the reason logged.
     """
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = MediaPublisherNode()
-        rclpy.spin(node)
-    except BlazeFaceError as error:
-        get_logger('media_publisher').fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException, SystemExit):
-        pass
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run(MediaPublisherNode, 'media_publisher', args)
 
 
 if __name__ == '__main__':

@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.models.catalogue import MODELS
+from blazeface_ros.ros.qos import RELIABILITIES
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ DETECTOR = (
         'qos_reliability',
         'auto',
         'Of the subscription to images; auto: as their publishers offer.',
-        choices=('auto', 'best_effort', 'reliable'),
+        choices=('auto', *RELIABILITIES),
     ),
     Declaration('model', 'back', f'The network: {", ".join(MODELS)}, or a model file.'),
     Declaration(
@@ -199,6 +200,12 @@ MEDIA_PUBLISHER = (
     ),
     Declaration('loop', True, 'Whether to begin again at the end.'),
     Declaration('frame_id', 'camera', 'frame_id in the header of the images.'),
+    Declaration(
+        'qos_reliability',
+        'reliable',
+        'What is offered; reliable is heard by subscribers of either kind.',
+        choices=tuple(RELIABILITIES),
+    ),
 )
 
 

@@ -15,6 +15,8 @@ from blazeface_ros.ros.inbox import Inbox, Letter
 
 #: Failures in a row after which the network is loaded anew, once.
 FAILURES_BEFORE_REOPENING = 3
+#: Seconds between two attempts to load a network that could not be loaded.
+OPENING_PERIOD = 5.0
 #: Seconds after which a call of the network counts as hanging.
 HANGING = 3.0
 #: Seconds that stopping waits for the frame in hand.
@@ -62,6 +64,8 @@ class Worker:
         self._logger = logger
         self._is_alive = is_alive
         self._failures_in_a_row = 0
+        self._opening_error: BlazeFaceError | None = None
+        self._next_opening = 0.0
         self._busy_since: float | None = None
         self._ending = threading.Lock()
         self._ended = self.abandoned = False
@@ -173,11 +177,23 @@ class Worker:
 
     def _current_detector(self) -> FaceDetector:
         if self._detector is None:
-            self._detector = self._open_detector()
+            self._detector = self._try_to_open()
         settings = self._settings
         self._detector.set_thresholds(settings['score_threshold'], settings['iou_threshold'])
         self._detector.max_faces = settings['max_faces']
         return self._detector
+
+    def _try_to_open(self) -> FaceDetector:
+        if self._opening_error is not None and time.monotonic() < self._next_opening:
+            raise self._opening_error
+        self._next_opening = time.monotonic() + OPENING_PERIOD
+        try:
+            detector = self._open_detector()
+        except BlazeFaceError as error:
+            self._opening_error = error
+            raise
+        self._opening_error = None
+        return detector
 
     def _failed(self, error: Exception) -> None:
         self._failures_in_a_row += 1
