@@ -3,20 +3,21 @@
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from conftest import PICTURES
 
 from blazeface_ros import FaceDetector
 from blazeface_ros.backends import open_backend
-from blazeface_ros.errors import BackendError, ModelError
+from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import find_model
 from blazeface_ros.windows import Frame, crop, whole_frame
 
 
 @pytest.fixture(scope='module')
 def backend():
-    return open_backend('onnxruntime', *find_model('back'), device='auto', threads=1)
+    return open_backend('onnxruntime', *find_model('back'), device='cpu', threads=1)
 
 
 @pytest.fixture(scope='module')
@@ -77,7 +78,6 @@ def test_a_file_that_is_no_network_is_named():
 
 
 def test_another_network_is_told_apart_by_its_shapes(tmp_path):
-    onnx = pytest.importorskip('onnx')
     shape = ['N', 3, 64, 64]
     value = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
@@ -93,7 +93,6 @@ def test_another_network_is_told_apart_by_its_shapes(tmp_path):
 
 
 def test_outputs_are_told_apart_by_shape_not_by_order(tmp_path, backend, inputs):
-    onnx = pytest.importorskip('onnx')
     model, file = find_model('back')
     swapped = onnx.load(file)
     outputs = list(swapped.graph.output)
@@ -109,6 +108,84 @@ def test_without_onnxruntime_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(BackendError, match=r'needs the Python package onnxruntime .*pip install'):
         FaceDetector()
+
+
+@pytest.mark.parametrize(
+    'device', ['gpu', 'cuda:', 'cuda:x', 'cuda:-1', 'cpu:0', 'npu:0 ', 'openvino:TOASTER']
+)
+def test_an_unknown_device_name_is_refused_with_those_there_are(device):
+    with pytest.raises(ConfigurationError) as caught:
+        FaceDetector(device=device)
+    assert str(caught.value) == (
+        f"device '{device}' is unknown to backend 'onnxruntime'; there are: auto, cpu, cuda[:N], "
+        'tensorrt[:N], openvino[:DEVICE], npu[:N]'
+    )
+
+
+@pytest.mark.parametrize(
+    ('device', 'package'),
+    [
+        ('cuda:1', 'onnxruntime-gpu'),
+        ('tensorrt', 'onnxruntime-gpu'),
+        ('openvino:GPU.1', 'onnxruntime-openvino'),
+        ('npu:0', 'onnxruntime-cann'),
+    ],
+)
+def test_a_device_of_another_build_of_onnxruntime_names_its_package(device, package, monkeypatch):
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
+    with pytest.raises(BackendError, match=f"device '{device}' needs .*pip install {package} in"):
+        FaceDetector(device=device)
+
+
+@pytest.fixture
+def without_its_libraries(monkeypatch):
+    """An ONNX Runtime that has CUDA, and leaves it out in silence when it is asked for."""
+    import onnxruntime
+
+    if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
+        pytest.skip('CUDA may work here')
+    providers = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: providers)
+
+
+@pytest.mark.filterwarnings('ignore:Specified provider')
+def test_the_cpu_in_place_of_the_asked_device_is_an_error(without_its_libraries, capfd):
+    with pytest.raises(BackendError) as caught:
+        FaceDetector(device='cuda:0')
+    assert str(caught.value).startswith(
+        "device 'cuda:0' was asked for, but CPUExecutionProvider would run the network, as "
+        'CUDAExecutionProvider does not start'
+    )
+    assert capfd.readouterr().out == ''
+
+
+@pytest.mark.filterwarnings('ignore:Specified provider')
+def test_auto_goes_on_with_the_cpu_and_says_so(without_its_libraries, astronaut):
+    detector = FaceDetector(device='auto')
+    assert detector.backend.description.endswith(', CPUExecutionProvider')
+    assert len(detector.detect(astronaut)) == 1
+
+
+@pytest.mark.filterwarnings('ignore:Specified provider')
+def test_a_damaged_file_is_told_as_such_on_every_device(without_its_libraries):
+    with pytest.raises(ModelError, match='is not a readable ONNX file'):
+        FaceDetector(str(PICTURES / 'scene.jpg'), device='cuda')
+
+
+def test_every_device_either_computes_the_same_or_says_why_not(backend, inputs):
+    from blazeface_ros.backends.onnx_runtime import ACCELERATORS
+
+    for device in ('cpu', *ACCELERATORS):
+        try:
+            other = open_backend('onnxruntime', *find_model('back'), device=device, threads=1)
+        except BackendError as error:
+            assert f"device '{device}'" in str(error)
+            assert device != 'cpu'
+            continue
+        for found, wanted in zip(other.infer(inputs), backend.infer(inputs)):
+            np.testing.assert_allclose(found, wanted, atol=2e-2 * abs(wanted).max(), rtol=0)
 
 
 def test_an_input_of_another_size_is_a_backend_error(backend):

@@ -103,6 +103,21 @@ class AclError(BackendError):
         super().__init__(sentences)
 
 
+def need_acl() -> None:
+    """Import pyACL, and nothing more.
+
+    Raises:
+        BackendError: if it is not installed.
+    """
+    try:
+        importlib.import_module('acl')
+    except ImportError as error:
+        raise BackendError(
+            "backend 'ascend' needs the Python module acl of Huawei's CANN toolkit "
+            f'({error}): source its set_env.sh in this shell, or install the toolkit'
+        ) from error
+
+
 def _function(name: str) -> Any:
     return operator.attrgetter(name)(importlib.import_module('acl'))
 
@@ -213,13 +228,7 @@ class Runtime:
             AclError: if it cannot be initialised.
         """
         with self._lock:
-            try:
-                importlib.import_module('acl')
-            except ImportError as error:
-                raise BackendError(
-                    "backend 'ascend' needs the Python module acl of Huawei's CANN toolkit "
-                    f'({error}): source its set_env.sh in this shell, or install the toolkit'
-                ) from error
+            need_acl()
             if self._process is None:
                 self._initialise()
             self.check_process()

@@ -16,7 +16,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.backends.acl_runtime import AclError, Held, ask, call, has, runtime, tell
+from blazeface_ros.backends.acl_runtime import (
+    AclError,
+    Held,
+    ask,
+    call,
+    has,
+    need_acl,
+    runtime,
+    tell,
+)
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import COORDINATES, Model, check_network
 
@@ -75,14 +84,15 @@ class AscendBackend:
         self._lock = threading.Lock()
         self._held = Held()
         self._submitted = False
+        need_acl()
+        if file.suffix != '.om':
+            raise ModelError(
+                f"backend 'ascend' runs .om files, not '{file.name}', and none is shipped, as "
+                'each is for one chip only: convert the network with `blazeface convert '
+                "onnx-to-om` and give the .om file's path as model"
+            )
         runtime.enter(self)
         try:
-            if file.suffix != '.om':
-                raise ModelError(
-                    f"backend 'ascend' runs .om files, not '{file.name}', and none is shipped, as "
-                    'each is for one chip only: convert the network with `blazeface convert '
-                    "onnx-to-om` and give the .om file's path as model"
-                )
             self._open_device()
             self.model = self._load(model)
             self._held.before_release(self._settle)

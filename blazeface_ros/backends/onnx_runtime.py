@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,28 +14,56 @@ from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import COORDINATES, ONNX_MODEL, Model, check_network
 
 Array = npt.NDArray[np.float32]
+CPU = 'CPUExecutionProvider'
+
+
+class _Accelerator(NamedTuple):
+    """What a device name means to ONNX Runtime: `option` takes what follows its colon."""
+
+    provider: str
+    package: str
+    option: str = 'device_id'
+    choice: str = '[0-9]+'
+    example: str = 'N'
+
+
+ACCELERATORS = {
+    'cuda': _Accelerator('CUDAExecutionProvider', 'onnxruntime-gpu'),
+    'tensorrt': _Accelerator('TensorrtExecutionProvider', 'onnxruntime-gpu'),
+    'openvino': _Accelerator(
+        'OpenVINOExecutionProvider',
+        'onnxruntime-openvino',
+        'device_type',
+        # A device type that it does not know, OpenVINO takes without a word.
+        r'(?:CPU|GPU|NPU|AUTO|HETERO|MULTI)(?:[.:,].+)?',
+        'DEVICE',
+    ),
+    'npu': _Accelerator('CANNExecutionProvider', 'onnxruntime-cann'),
+}
+#: What 'auto' tries before the CPU. Whoever asks for nothing should get the same faces, soon, and
+#: so none of the others: TensorRT may build its engine for minutes, OpenVINO may choose another
+#: precision, and of CANN wrong results were reported (on Atlas 200 DK).
+AUTOMATIC = ('cuda',)
 
 
 class OnnxRuntimeBackend:
-    """An .onnx file in an ONNX Runtime session on the CPU.
+    """An .onnx file in an ONNX Runtime session.
 
     Args:
         model: the network that the file should hold; None: whichever it does.
         file: the .onnx file.
-        device: 'auto' or 'cpu'.
-        threads: of the network; 0: as many as help, at most one a core.
+        device: 'auto' (CUDA where it works, else the CPU), 'cpu', or one of `ACCELERATORS`, as in
+            'cuda', 'cuda:1', 'openvino:GPU'.
+        threads: of the network on the CPU; 0: as many as help, at most one a core.
 
     Raises:
-        BackendError: if onnxruntime is not installed.
+        BackendError: if onnxruntime is not installed, or cannot run on the device.
         ConfigurationError: if the device is unknown.
         ModelError: if the file cannot be read, or is not such a network.
     """
 
     def __init__(self, model: Model | None, file: Path, *, device: str, threads: int) -> None:
-        if device not in ('auto', 'cpu'):
-            raise ConfigurationError(
-                f"device '{device}' is unknown to backend 'onnxruntime'; there are: auto, cpu"
-            )
+        asked = _parse(device)
         try:
             import onnxruntime
         except ImportError as error:
@@ -50,15 +80,28 @@ class OnnxRuntimeBackend:
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         options.add_session_config_entry('session.inter_op.allow_spinning', '0')
         options.log_severity_level = 3  # errors come as exceptions, with the same text
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(file), options, providers=['CPUExecutionProvider']
+        available = onnxruntime.get_available_providers()
+        if device == 'auto':
+            asked = [(name, choice) for name, choice in asked if name.provider in available]
+        for accelerator, _ in asked:
+            if accelerator.provider not in available:
+                raise BackendError(
+                    f"device '{device}' needs {accelerator.provider}, and the installed ONNX "
+                    f'Runtime {onnxruntime.__version__} has only {", ".join(available)}: pip '
+                    f'install {accelerator.package} in place of onnxruntime'
+                )
+        self._session, provider, failure = _open(onnxruntime.InferenceSession, file, options, asked)
+        if provider == CPU and asked and device != 'auto':
+            raise BackendError(
+                f"device '{device}' was asked for, but {CPU} would run the network, as "
+                f"{asked[0][0].provider} does not start ({failure or 'its log lines say why'}): is "
+                "the device there, are its driver and libraries? Or use device 'auto' or 'cpu'"
             )
-        except Exception as error:  # onnxruntime's own classes share no public base
-            raise ModelError(f"model file '{file}' is not a readable ONNX file: {error}") from error
         self.model = self._check(file, model)
-        provider = self._session.get_providers()[0]
         self.description = f'ONNX Runtime {onnxruntime.__version__}, {provider}'
+        for accelerator, choice in asked:
+            if choice and accelerator.provider == provider:
+                self.description += f' {choice}'
 
     def _check(self, file: Path, expected: Model | None) -> Model:
         """Tell the network by its shapes, and the outputs by their last dimensions."""
@@ -90,3 +133,52 @@ class OnnxRuntimeBackend:
 
     def close(self) -> None:
         """See `Backend.close`; the session goes with its last reference."""
+
+
+def _parse(device: str) -> list[tuple[_Accelerator, str]]:
+    """What to try before the CPU: which accelerator, and which of its devices ('': its first).
+
+    Raises:
+        ConfigurationError: if there is no such device name.
+    """
+    if device == 'auto':
+        return [(ACCELERATORS[name], '') for name in AUTOMATIC]
+    if device == 'cpu':
+        return []
+    name, colon, choice = device.partition(':')
+    found = ACCELERATORS.get(name)
+    if found is None or (colon and not re.fullmatch(found.choice, choice)):
+        names = ', '.join(f'{name}[:{a.example}]' for name, a in ACCELERATORS.items())
+        raise ConfigurationError(
+            f"device '{device}' is unknown to backend 'onnxruntime'; there are: auto, cpu, {names}"
+        )
+    return [(found, choice)]
+
+
+def _open(
+    make: Any, file: Path, options: Any, asked: list[tuple[_Accelerator, str]]
+) -> tuple[Any, str, Exception | None]:
+    """Make a session on the first accelerator that starts, or else on the CPU.
+
+    Returns:
+        The session, the provider that really runs it, and the last accelerator's error, if it told.
+
+    Raises:
+        ModelError: if not even the CPU can read the file.
+    """
+    failure = None
+    for accelerator, choice in asked:
+        provider = accelerator.provider, {accelerator.option: choice} if choice else {}
+        try:
+            # ONNX Runtime's own fallback would print to the standard output, and go on.
+            session = make(str(file), options, providers=[provider, CPU], enable_fallback=0)
+        except Exception as error:  # onnxruntime's own classes share no public base
+            failure = error
+            continue
+        # It may have left out the provider without an error.
+        if (running := session.get_providers()[0]) == accelerator.provider:
+            return session, running, None
+    try:
+        return make(str(file), options, providers=[CPU]), CPU, failure
+    except Exception as error:
+        raise ModelError(f"model file '{file}' is not a readable ONNX file: {error}") from error

@@ -20,29 +20,31 @@ def bundled_pictures() -> list[npt.NDArray[np.uint8]]:
     return [read_picture(file) for file in files if file is not None]
 
 
-def print_differences(differences: Sequence[Difference], tolerance: float) -> int:
-    """Print a table; 1 if anything in it is above the tolerance, else 0."""
+def print_differences(
+    differences: Sequence[Difference], tolerance: float, at_faces: float | None = None
+) -> int:
+    """Print a table; 1 if anything in it is above the tolerances of `Difference.within`, else 0."""
     if not differences:
         return 0
     rows: list[tuple[str, ...]] = [HEADER]
     beyond = 0
     for difference in differences:
-        within = difference.within(tolerance)
+        within = difference.within(tolerance, at_faces)
         beyond += not within
-        at_faces = '-' if difference.at_faces is None else f'{difference.at_faces:.1e}'
+        faces = '-' if difference.at_faces is None else f'{difference.at_faces:.1e}'
         numbers = (difference.largest, difference.mean)
         rows.append(
             (
                 *(difference.what, difference.inputs, difference.output),
                 *(f'{number:.1e}' for number in numbers),
-                *(at_faces, f'{difference.share:.1e}', '' if within else 'above'),
+                *(faces, f'{difference.share:.1e}', '' if within else 'above'),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-    print(
-        f'{beyond or "none"} above the tolerance of {tolerance:.0e} '
-        '(at faces, and as a share of the largest value)'
-    )
+    limits = '(at faces, and as a share of the largest value)'
+    if at_faces is not None:
+        limits = f'as a share of the largest value, and of {at_faces:g} at faces'
+    print(f'{beyond or "none"} above the tolerance of {tolerance:.0e} {limits}')
     return int(bool(beyond))

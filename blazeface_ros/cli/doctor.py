@@ -1,0 +1,183 @@
+"""`blazeface doctor`: what this machine can run, and what is missing for the rest."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import blazeface_ros
+from blazeface_ros.backends import BACKENDS, acl_runtime
+from blazeface_ros.cli.tables import bundled_pictures
+from blazeface_ros.detector import FaceDetector
+from blazeface_ros.errors import BackendError
+from blazeface_ros.models.catalogue import MODELS, find_model
+from blazeface_ros.models.parity import LiteRt
+
+DEFAULT_BACKEND = 'onnxruntime'
+DDS_SETTINGS = (
+    'RMW_IMPLEMENTATION',
+    'ROS_DOMAIN_ID',
+    'ROS_AUTOMATIC_DISCOVERY_RANGE',
+    'FASTRTPS_DEFAULT_PROFILES_FILE',
+    'FASTDDS_DEFAULT_PROFILES_FILE',
+)
+#: Where CANN's toolkit says its version, and its folder.
+CANN_FOLDERS = ('ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH')
+CANN_FILES = ('*/ascend_toolkit_install.info', 'ascend_toolkit_install.info', '*/version.info')
+
+Section = dict[str, Any]
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        'doctor',
+        help='tell what this machine can run, and what is missing',
+        description='Tell what this machine can run, and what is missing for the rest. Exit code 1 '
+        f"if the default network does not find the bundled picture's face on {DEFAULT_BACKEND}.",
+    )
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine; 1 if the default backend does not work."""
+    report = examine()
+    print(json.dumps(report) if options.json else as_text(report))
+    return int(not report['backends'][DEFAULT_BACKEND]['ok'])
+
+
+def examine() -> dict[str, Section]:
+    """Everything, by section; `ok` and `says` of whatever was tried."""
+    return {
+        'package': {
+            'blazeface_ros': blazeface_ros.__version__,
+            'folder': str(Path(blazeface_ros.__file__).parent),
+            'python': platform.python_version(),
+            'machine': f'{platform.system()} {platform.machine()}',
+        },
+        'libraries': _libraries(),
+        'ascend': _ascend(),
+        'ros': _ros(),
+        'models': {name: _try(_find, name) for name in MODELS},
+        'litert': {'original of back': _try(_open_original)},
+        'backends': {name: _try(_detect, name) for name in BACKENDS},
+    }
+
+
+def _try(work: Callable[..., str], *arguments: str) -> Section:
+    """Whether it works, and what it or its error says."""
+    try:
+        return {'ok': True, 'says': work(*arguments)}
+    except Exception as error:  # a library that is half installed may raise anything
+        return {'ok': False, 'says': ' '.join(str(error).split()) or repr(error)}
+
+
+def _find(model: str) -> str:
+    return str(find_model(model)[1])
+
+
+def _open_original() -> str:
+    LiteRt(MODELS['back'])
+    return 'ready'
+
+
+def _detect(backend: str) -> str:
+    """Go the whole way from the bundled picture to its face."""
+    detector = FaceDetector(backend=backend)
+    try:
+        pictures = bundled_pictures()
+        if not all(len(detector.detect(picture)) for picture in pictures) or not pictures:
+            raise BackendError(
+                f'{detector.backend.description} opens, but finds no face in the bundled pictures '
+                f'({len(pictures)} are installed)'
+            )
+        return f'ready: {detector.backend.description}'
+    finally:
+        detector.close()
+
+
+def _libraries() -> Section:
+    found: Section = {'onnxruntime': None, 'providers': [], 'torch': None, 'cuda devices': []}
+    # Why one is missing, its backend tells below.
+    if onnxruntime := _import('onnxruntime'):
+        found['onnxruntime'] = onnxruntime.__version__
+        found['providers'] = onnxruntime.get_available_providers()
+    if torch := _import('torch'):
+        cuda = torch.cuda
+        found['torch'] = torch.__version__
+        found['cuda devices'] = [cuda.get_device_name(i) for i in range(cuda.device_count())]
+    try:
+        found['litert'] = version('ai-edge-litert')
+    except PackageNotFoundError:
+        found['litert'] = None
+    return found
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except Exception:  # such as an OSError, of a library that it links to
+        return None
+
+
+def _ascend() -> Section:
+    """Without acl.init, and so without touching a device."""
+    folder = next((os.environ[name] for name in CANN_FOLDERS if os.environ.get(name)), None)
+    acl = _import('acl') is not None
+    return {
+        'acl': acl,
+        'soc': acl_runtime.tell('get_soc_name') or None if acl else None,
+        'toolkit': folder,
+        'cann': _cann_version(Path(folder)) if folder else None,
+        'atc': shutil.which('atc'),
+    }
+
+
+def _cann_version(folder: Path) -> str | None:
+    for file in (file for pattern in CANN_FILES for file in sorted(folder.glob(pattern))):
+        with contextlib.suppress(OSError):  # it may be another user's
+            text = file.read_text(errors='replace')
+            if found := re.search(r'^version\s*=\s*(\S+)', text, re.MULTILINE | re.IGNORECASE):
+                return found[1]
+    return None
+
+
+def _ros() -> Section:
+    found: Section = {'ROS_DISTRO': os.environ.get('ROS_DISTRO')}
+    for module in ('rclpy', 'vision_msgs'):  # found, never imported: this is not the layer for it
+        found[module] = importlib.util.find_spec(module) is not None
+    for setting in DDS_SETTINGS:
+        found[setting] = os.environ.get(setting)
+        if setting.endswith('_FILE') and found[setting]:
+            found[f'{setting} exists'] = Path(found[setting]).is_file()
+    return found
+
+
+def as_text(report: dict[str, Section]) -> str:
+    """Sections of aligned lines, for people."""
+    width = max(len(name) for section in report.values() for name in section)
+    lines: list[str] = []
+    for title, section in report.items():
+        lines += ['', title] if lines else [title]
+        lines += [f'  {name:{width}}  {_cell(value)}' for name, value in section.items()]
+    return '\n'.join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return f'{"ok" if value["ok"] else "no"}  {value["says"]}'
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    return str((', '.join(value) if isinstance(value, list) else value) or '-')
