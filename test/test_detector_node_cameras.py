@@ -164,6 +164,21 @@ def test_compressed_images_are_answered_and_the_overlay_comes_compressed(start, 
     assert CompressedReader().read(overlays[-1], None).pixels.shape == (256, 256, 3)
 
 
+def test_a_remapped_camera_is_heard_on_its_compressed_topic(astronaut):
+    node = NodeProcess(
+        *('detector_node', '-p', 'image_transport:=compressed', '-r', 'image_raw:=/front/image')
+    )
+    robot = Robot(node.namespace)
+    try:
+        camera = robot.node.create_publisher(CompressedImage, '/front/image/compressed', 1)
+        data = cv2.imencode('.jpg', astronaut)[1].tobytes()
+        image = CompressedImage(format='jpeg', data=array.array('B', data))
+        assert len(robot.ask_through(camera, image).detections) == 1
+    finally:
+        robot.close()
+        node.kill()
+
+
 def test_a_broken_compressed_image_costs_only_itself(start, astronaut):
     node, robot = start('image_transport:=compressed')
     camera = robot.node.create_publisher(CompressedImage, 'image_raw/compressed', 1)

@@ -67,7 +67,9 @@ class Camera:
         self._settings = settings
         self._on_image = on_image
         self._compressed = settings['image_transport'] == 'compressed'
-        self._requested_topic = f'{image_topic}/compressed' if self._compressed else image_topic
+        # What stands for the raw topic, as by a remapping, stands for what is derived from it, too.
+        raw_topic = node.resolve_topic_name(image_topic)
+        self._requested_topic = f'{raw_topic}/compressed' if self._compressed else image_topic
         self._reader = CompressedReader()
         self._subscription: Any = None
         self._reliability = ReliabilityPolicy.BEST_EFFORT

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 Sender = TypeVar('Sender')
 Message = TypeVar('Message')
 
 
-class Letter(NamedTuple, Generic[Sender, Message]):
+@dataclass(frozen=True)
+class Letter(Generic[Sender, Message]):
     """A message, whom it is from, and when it came (`time.monotonic`)."""
 
     sender: Sender
