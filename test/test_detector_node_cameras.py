@@ -396,6 +396,18 @@ def test_a_network_that_keeps_failing_is_loaded_anew_and_reported(start, moody, 
     assert printed.count('it is loaded anew') == 1
 
 
+def test_images_that_cannot_be_sampled_are_not_the_networks_fault(start, small):
+    _, robot = start()
+    robot.ask(image_message(small))
+    for _ in range(4):
+        robot.camera().publish(image_message(np.zeros((1, 40_000), np.uint8), 'mono8'))
+        robot.spin(0.2)
+    robot.until(lambda: robot.status('image_raw')[2]['unreadable'] == '4', 'they are counted')
+    assert robot.status('image_raw')[2]['lost'] == '0'
+    assert robot.ask(image_message(small))
+    assert robot.status('network')[1] == 'running'
+
+
 # Nothing is left behind
 
 

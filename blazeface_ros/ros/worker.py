@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from blazeface_ros.detector import FaceDetector
-from blazeface_ros.errors import BlazeFaceError, ImageError
+from blazeface_ros.errors import BlazeFaceError
 from blazeface_ros.ros.camera import Camera
 from blazeface_ros.ros.diagnostics import Stages
 from blazeface_ros.ros.inbox import Inbox, Letter
+from blazeface_ros.windows import Frame
 
 #: Failures in a row after which the network is loaded anew, once.
 FAILURES_BEFORE_REOPENING = 3
@@ -107,7 +109,7 @@ class Worker:
         if self.abandoned:
             self._reopen()
 
-    def _process(self, letters: Sequence[Letter[Camera, Any]]) -> None:
+    def _process(self, letters: list[Letter[Camera, Any]]) -> None:
         try:
             self._answer(letters)
         except Exception as error:
@@ -120,36 +122,38 @@ class Worker:
                 f'{len(letters)} image(s) lost: {describe(error)}',
                 throttle_duration_sec=WARNING_PERIOD,
             )
-            self._failed(error)
 
-    def _answer(self, letters: Sequence[Letter[Camera, Any]]) -> None:
+    def _answer(self, letters: list[Letter[Camera, Any]]) -> None:
+        """Answer images; those that cannot be read are taken out of the list."""
         begin = time.monotonic()
-        detector = self._current_detector()
-        taken, frames = [], []
-        for letter in letters:
+        with self._counting_failures():
+            detector = self._current_detector()
+        frames = []
+        for letter in [*letters]:
             try:
-                frames.append(letter.sender.read(letter.message, detector))
-                taken.append(letter)
-            except ImageError as error:
+                frames.append(Frame.of(letter.sender.read(letter.message, detector)))
+            except Exception as error:  # whatever is wrong with one image costs only that one
+                letters.remove(letter)
                 self._unreadable(letter, error)
         decoded = time.monotonic()
         if not frames:
             return
         self._busy_since = decoded
         try:
-            found = detector.detect_batch(frames)
+            with self._counting_failures():
+                found = detector.detect_batch(frames)
         finally:
             hung, self._busy_since = self.hanging_for, None
         if self.inbox.closed:
             return
         self.batches[len(frames)] = self.batches.get(len(frames), 0) + 1
         detected = time.monotonic()
-        for letter, frame, faces in zip(taken, frames, found):
+        for letter, frame, faces in zip(letters, frames, found):
             letter.sender.publish(letter.message, frame, faces)
         self._failures_in_a_row = 0
         self.failure = ''
         self._stages.add(
-            wait=begin - min(letter.arrival for letter in taken),
+            wait=begin - min(letter.arrival for letter in letters),
             decode=decoded - begin,
             publish=time.monotonic() - detected,
             **detector.seconds,
@@ -158,7 +162,7 @@ class Worker:
             self._logger.error(f'the network hung for {hung:.1f} s; it is loaded anew')
             self._reopen()
 
-    def _unreadable(self, letter: Letter[Camera, Any], error: ImageError) -> None:
+    def _unreadable(self, letter: Letter[Camera, Any], error: Exception) -> None:
         camera, message = letter.sender, letter.message
         camera.counts.unreadable += 1
         size = (
@@ -169,7 +173,7 @@ class Worker:
         kind = getattr(message, 'encoding', None) or getattr(message, 'format', '')
         self._logger.warning(
             f'{camera.topic}: cannot read an image ({camera.counts.unreadable} so far; {kind!r}'
-            f'{size}, {len(message.data)} bytes): {error}',
+            f'{size}, {len(message.data)} bytes): {describe(error)}',
             throttle_duration_sec=WARNING_PERIOD,
         )
 
@@ -194,6 +198,15 @@ class Worker:
             raise
         self._opening_error = None
         return detector
+
+    @contextmanager
+    def _counting_failures(self) -> Iterator[None]:
+        """What fails in here is the network's fault."""
+        try:
+            yield
+        except Exception as error:
+            self._failed(error)
+            raise
 
     def _failed(self, error: Exception) -> None:
         self._failures_in_a_row += 1
