@@ -136,7 +136,16 @@ class Robot:
                 Image, topic, QoSProfile(depth=5, reliability=reliability)
             )
             self._cameras[key] = publisher
-            self.until(lambda: publisher.get_subscription_count(), 'the node subscribes')
+            # It may subscribe at once, and then once more, as this publisher turns out to offer.
+            self.until(
+                lambda: any(
+                    subscription.qos_profile.reliability == reliability
+                    for subscription in self.node.get_subscriptions_info_by_topic(
+                        publisher.topic_name
+                    )
+                ),
+                'the node subscribes',
+            )
         return self._cameras[key]
 
     def answer(self, image):
