@@ -106,6 +106,10 @@ class Robot:
             return None, '', {}
         return status.level, status.message, {entry.key: entry.value for entry in status.values}
 
+    def count(self, key):
+        """A count in the latest diagnostics of the camera, 0 before there are any."""
+        return int(self.status('image_raw')[2].get(key, 0))
+
     def call(self, service_type, name, request):
         """Call a service. Returns the answer and the seconds it took."""
         client = self.node.create_client(service_type, name)

@@ -216,7 +216,7 @@ def test_not_lazy_it_takes_images_all_the_same(start, small):
     for _ in range(5):
         camera.publish(image_message(small))
         robot.spin(0.3)
-    robot.until(lambda: int(robot.status('image_raw')[2].get('processed', 0)) > 0, 'it works')
+    robot.until(lambda: robot.count('processed') > 0, 'it works')
 
 
 def test_it_is_turned_off_and_on_by_service_and_parameter(start, small):
@@ -254,7 +254,7 @@ def test_rates_and_counts_are_limited_while_it_runs(start, scene):
         robot.spin(0.02)
     robot.spin(0.3)
     assert 7 <= len(robot.faces) <= 12
-    robot.until(lambda: int(robot.status('image_raw')[2]['held back']) > 20, 'it is counted')
+    robot.until(lambda: robot.count('held back') > 20, 'it is counted')
     for name, value, reason in (
         ('max_rate', -1.0, 'range'),
         ('overlay_quality', 0, 'range'),
@@ -389,7 +389,7 @@ def test_a_network_that_keeps_failing_is_loaded_anew_and_reported(start, moody, 
         robot.spin(0.2)
     robot.until(lambda: robot.status('network')[0] == DiagnosticStatus.ERROR, 'ERROR')
     assert re.match(r'\d failures in a row: ONNX Runtime could not', robot.status('network')[1])
-    robot.until(lambda: robot.status('image_raw')[2]['lost'] == '5', 'lost images are counted')
+    robot.until(lambda: robot.count('lost') == 5, 'lost images are counted')
     assert len(robot.ask(image_message(small)).detections) == 1
     robot.until(lambda: robot.status('network')[1] == 'running', 'OK again')
     _, _, printed = node.interrupt()
@@ -402,8 +402,8 @@ def test_images_that_cannot_be_sampled_are_not_the_networks_fault(start, small):
     for _ in range(4):
         robot.camera().publish(image_message(np.zeros((1, 40_000), np.uint8), 'mono8'))
         robot.spin(0.2)
-    robot.until(lambda: robot.status('image_raw')[2]['unreadable'] == '4', 'they are counted')
-    assert robot.status('image_raw')[2]['lost'] == '0'
+    robot.until(lambda: robot.count('unreadable') == 4, 'they are counted')
+    assert robot.count('lost') == 0
     assert robot.ask(image_message(small))
     assert robot.status('network')[1] == 'running'
 

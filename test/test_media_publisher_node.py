@@ -56,7 +56,7 @@ def test_a_folder_is_shown_in_order_of_names_and_what_is_unreadable_named(receiv
     values = [frame_from_message(message).pixels[0, 0, 0] for message in messages]
     assert values[:6] in ([1, 2, 1, 2, 1, 2], [2, 1, 2, 1, 2, 1])
     code, _, printed = process.interrupt()
-    assert code == 0
+    assert code == 0, printed
     assert printed.count("aa.jpg' is not a picture") == 1
     assert 'notes.txt' not in printed
 

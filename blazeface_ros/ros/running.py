@@ -26,6 +26,9 @@ def run(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int
     Returns:
         0; or 1 if it could not start, with the reason logged.
     """
+    # An interrupt ends the context, by rclpy's own handler, and that ends spinning. Python's would
+    # raise a KeyboardInterrupt as well, wherever the program just is.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     rclpy.init(args=args)
     node = None
     code = 0
@@ -35,8 +38,12 @@ def run(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int
     except BlazeFaceError as error:
         get_logger(name).fatal(str(error))
         code = 1
-    except (KeyboardInterrupt, ExternalShutdownException, SystemExit):
+    except (ExternalShutdownException, SystemExit):
         pass
+    except Exception:
+        # The context ends at once; what a callback is publishing then fails.
+        if rclpy.ok():
+            raise
     finally:
         # One interrupt may come twice, from the terminal and from ros2 launch: ending goes on.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
