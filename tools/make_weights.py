@@ -3,23 +3,19 @@
 Needs the extra `convert`. Usage: make_weights.py FOLDER_WITH_TFLITE_FILES
 """
 
-import hashlib
 import json
 import sys
 import tempfile
 from pathlib import Path
 
 from blazeface_ros.models import conversion
-from blazeface_ros.models.catalogue import MODELS
+from blazeface_ros.models.catalogue import MODELS, sha256_of
 
 WEIGHTS = Path(__file__).parents[1] / 'weights'
 
 
 def main() -> None:
-    sources = {
-        hashlib.sha256(file.read_bytes()).hexdigest(): file
-        for file in Path(sys.argv[1]).glob('*.tflite')
-    }
+    sources = {sha256_of(file): file for file in Path(sys.argv[1]).glob('*.tflite')}
     manifest = {}
     for model in MODELS.values():
         target = WEIGHTS / f'blazeface_{model.name}.onnx'
@@ -29,7 +25,7 @@ def main() -> None:
             conversion.torch_to_onnx(pth, target)
         manifest[target.name] = {
             'model': model.name,
-            'sha256': hashlib.sha256(target.read_bytes()).hexdigest(),
+            'sha256': sha256_of(target),
             'source_sha256': model.source_sha256,
             'input_size': model.input_size,
             'grids': model.grids,

@@ -163,6 +163,11 @@ def find_model(name_or_path: str) -> tuple[Model | None, Path]:
     return None, path
 
 
+def sha256_of(file: Path) -> str:
+    """A file's SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def _shipped_weights(model: Model) -> Path:
     manifest_file = shared_file('weights/MANIFEST.json')
     file = shared_file(f'weights/blazeface_{model.name}.onnx')
@@ -173,7 +178,7 @@ def _shipped_weights(model: Model) -> Path:
             'install the package again'
         )
     entry = json.loads(manifest_file.read_text())[file.name]
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    found = sha256_of(file)
     if found != entry['sha256']:
         raise ModelError(
             f"model file '{file}' has SHA-256 {found}, but was shipped with {entry['sha256']}: "

@@ -6,7 +6,6 @@ Each step reads one file and writes one, whole or not at all.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from blazeface_ros.errors import BackendError, ConfigurationError, ConversionError, ModelError
-from blazeface_ros.models.catalogue import MODELS, ONNX_MODEL, ONNX_SOURCE, Model
+from blazeface_ros.models.catalogue import MODELS, ONNX_MODEL, ONNX_SOURCE, Model, sha256_of
 
 OPSETS = range(11, 19)
 Aipp = Literal['rgb', 'bgr', 'none']
@@ -95,7 +94,7 @@ def identify_tflite(file: Path) -> tuple[Model, str]:
     from blazeface_ros.models.tflite_reader import input_size
 
     side = input_size(file)
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    sha256 = sha256_of(file)
     models = [model for model in MODELS.values() if model.input_size == side]
     if not models:
         sizes = ', '.join(f'{model.name} {model.input_size}' for model in MODELS.values())

