@@ -95,30 +95,32 @@ def merge_overlapping(
     """
     # Best first. Equal scores are ordered by their corners, so that the order in which the
     # candidates came can never show in the result.
-    order = np.lexsort((*points[:, :2].reshape(-1, 4).T, -scores))
+    count = len(scores)
+    order = np.lexsort((*points[:, :2].reshape(count, 4).T, -scores))
     points, scores = points[order], scores[order]
-    area = np.prod(points[:, 1] - points[:, 0], axis=1)
-    remaining = np.arange(len(scores))
-    faces, face_scores = [], []
-    while len(remaining):
-        best = remaining[0]
-        overlap = np.minimum(points[best, 1], points[remaining, 1]) - np.maximum(
-            points[best, 0], points[remaining, 0]
-        )
-        intersection = np.prod(np.maximum(overlap, 0), axis=1)
-        union = area[best] + area[remaining] - intersection
-        # Written as a product: a union of zero must not divide.
-        same_face = intersection > iou_threshold * union
-        cluster = remaining[same_face]
-        if len(cluster) > 1:
-            weights = scores[cluster] / scores[cluster].sum()
-            faces.append(np.tensordot(weights, points[cluster], axes=1))
-        else:
-            faces.append(points[best])
-        face_scores.append(scores[best])
-        if not len(cluster):
+    # Corner by corner in a row each, as the loop below goes along all candidates for each face.
+    low, high = (np.ascontiguousarray(points[:, corner].T) for corner in (0, 1))
+    area = np.prod(high - low, axis=0) * iou_threshold
+    free = np.ones(count, bool)
+    best_of, clusters = [], []
+    while free.any():
+        best = int(free.argmax())
+        overlap = np.minimum(high[:, best, None], high)
+        overlap -= np.maximum(low[:, best, None], low)
+        np.maximum(overlap, 0, out=overlap)
+        intersection = overlap[0] * overlap[1]
+        # intersection > threshold * (area + area - intersection): no union of zero may divide.
+        cluster = intersection * (1 + iou_threshold) > area + area[best]
+        cluster &= free
+        free ^= cluster
+        best_of.append(best)
+        clusters.append(cluster)
+        if free[best]:  # it does not even overlap itself
+            cluster[best] = True
             break
-        remaining = remaining[~same_face]
-    if not faces:
+    if not count:
         return points, scores
-    return np.stack(faces), np.array(face_scores, scores.dtype)
+    weights = np.array(clusters) * scores
+    weights /= weights.sum(axis=1, keepdims=True)
+    faces = weights @ points.reshape(count, -1)
+    return faces.reshape(-1, *points.shape[1:]), scores[best_of]

@@ -28,6 +28,9 @@ RGB_POSITIONS: dict[Channels, tuple[int, int, int]] = {
     'gray': (0, 0, 0),
 }
 
+#: Of the network's input.
+BLACK = np.float32(-1)
+
 #: OpenCV's remap counts pixels in 16 bits.
 LONGEST_SIDE = 32766
 
@@ -130,24 +133,50 @@ def whole_frame(index: int, frame: Frame) -> list[Window]:
     return [Window(index, (frame.width - size) / 2, (frame.height - size) / 2, size)]
 
 
-@lru_cache(maxsize=32)
-def _sampling_points(
-    window: Window, input_size: int, reduction: int
-) -> tuple[cv2.typing.MatLike, ...]:
-    """Which of a frame's pixels each pixel of the input shows, in OpenCV's fixed-point form.
+class _Sampling(NamedTuple):
+    """Which pixels of a view a part of the input shows.
 
-    Kept, because a camera's frames have the same windows over and over. Fixed-point numbers (to
-    1/32 pixel) are what MediaPipe samples with. OpenCV 5 samples its warps otherwise, and tells a
-    face at the threshold apart from MediaPipe; with these points every version agrees.
+    Attributes:
+        points, fractions: where each pixel of that part samples, in OpenCV's fixed-point form.
+        rows, columns: which part of the input that is; the rest lies outside of the frame.
     """
-    steps = np.arange(input_size) * (window.size / input_size)
-    # A reduced pixel is the mean of several: it stands in the middle of them.
-    middle = (reduction - 1) / 2
-    x, y = (
-        ((steps + start - middle) / reduction).astype(np.float32)
-        for start in (window.x0, window.y0)
-    )
-    return cv2.convertMaps(*np.meshgrid(x, y), cv2.CV_16SC2)
+
+    points: cv2.typing.MatLike
+    fractions: cv2.typing.MatLike
+    rows: slice
+    columns: slice
+
+
+def _visible(positions: npt.NDArray[np.float64], length: int) -> slice:
+    """Which of these rising positions lie on a side of so many pixels, or less than one beside."""
+    first, last = np.searchsorted(positions, (-1, length), side='right')
+    return slice(int(first), int(last))
+
+
+@lru_cache(maxsize=64)
+def _sampling(
+    x0: float, y0: float, step: float, input_size: int, width: int, height: int
+) -> _Sampling:
+    """What a window that begins at x0, y0 of a view, and goes on in such steps, sees of it.
+
+    Kept, because a camera's frames have the same windows over and over, and because windows of
+    one size inside a frame all see their views alike. Fixed-point numbers (to 1/32 pixel) are what
+    MediaPipe samples with. OpenCV 5 samples its warps otherwise, and tells a face at the threshold
+    apart from MediaPipe; with these points every version agrees.
+    """
+    steps = np.arange(input_size) * step
+    x, y = steps + x0, steps + y0
+    rows, columns = _visible(y, height), _visible(x, width)
+    grid = np.meshgrid(x[columns].astype(np.float32), y[rows].astype(np.float32))
+    # OpenCV refuses maps without points, as of a window beside the frame.
+    points, fractions = cv2.convertMaps(*grid, cv2.CV_16SC2) if grid[0].size else grid
+    return _Sampling(points, fractions, rows, columns)
+
+
+def _view(start: float, end: float, length: int) -> tuple[int, int]:
+    """The pixels of a side that positions from start to end are interpolated from."""
+    first = min(max(int(start), 0), length - 1)
+    return first, max(min(int(end) + 2, length), first + 1)
 
 
 def crop(frame: Frame, window: Window, out: npt.NDArray[np.float32]) -> None:
@@ -158,18 +187,36 @@ def crop(frame: Frame, window: Window, out: npt.NDArray[np.float32]) -> None:
         window: where to look; outside of the frame it sees black.
         out: float32 [3, S, S] to fill, red, green, blue from -1 to 1.
     """
-    points, fractions = _sampling_points(
-        window._replace(frame=0), out.shape[-1], frame.reduction
+    input_size = out.shape[-1]
+    # A reduced pixel is the mean of several: it stands in the middle of them.
+    middle = (frame.reduction - 1) / 2
+    x0, y0 = ((start - middle) / frame.reduction for start in (window.x0, window.y0))
+    step = window.size / input_size / frame.reduction
+    reach = step * (input_size - 1)
+    left, right = _view(x0, x0 + reach, frame.pixels.shape[1])
+    top, bottom = _view(y0, y0 + reach, frame.pixels.shape[0])
+    points, fractions, rows, columns = _sampling(
+        x0 - left, y0 - top, step, input_size, right - left, bottom - top
     )
-    # One pass over the input's pixels, however large the frame: nothing is padded or converted
-    # at full size.
+    for outside in (slice(rows.start), slice(rows.stop, None)):
+        out[:, outside] = BLACK
+    for outside in (slice(columns.start), slice(columns.stop, None)):
+        out[:, rows, outside] = BLACK
+    if not points.size:
+        return
+    # One pass over the pixels that the input shows, however large the frame: nothing is padded or
+    # converted at full size.
     cropped = cv2.remap(
-        frame.pixels, points, fractions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        frame.pixels[top:bottom, left:right],
+        points,
+        fractions,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
     )
     planes = cv2.split(cropped)
-    for plane, position in zip(out, RGB_POSITIONS[frame.channels]):
+    for plane, position in zip(out[:, rows, columns], RGB_POSITIONS[frame.channels]):
         np.multiply(planes[position], np.float32(1 / 127.5), out=plane)
-    out -= 1
+        plane += BLACK
 
 
 def to_frame_coordinates(

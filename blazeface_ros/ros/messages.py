@@ -7,6 +7,8 @@ that takes the best-scored result gets the face).
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
@@ -16,35 +18,70 @@ from blazeface_ros.faces import KEYPOINT_NAMES, Faces
 FACE_CLASS = 'face'
 
 
-def to_message(faces: Faces, header: Header) -> Detection2DArray:
-    """Make the message that tells of the faces of one image.
+class _Blank(NamedTuple):
+    """A detection with its names filled in, and the parts of it that each face fills anew."""
 
-    Args:
-        faces: in pixels of the image.
-        header: the image's own, kept untouched.
+    detection: Detection2D
+    center: Any
+    hypothesis: Any
+    keypoints: list[Any]
+
+    @classmethod
+    def make(cls) -> _Blank:
+        results = [ObjectHypothesisWithPose() for _ in (FACE_CLASS, *KEYPOINT_NAMES)]
+        for result, name in zip(results, (FACE_CLASS, *KEYPOINT_NAMES)):
+            result.hypothesis.class_id = name
+        detection = Detection2D(results=results)
+        return cls(
+            detection,
+            detection.bbox.center.position,
+            results[0].hypothesis,
+            [result.pose.pose.position for result in results[1:]],
+        )
+
+
+class MessageWriter:
+    """Writes faces into one message, over and over.
+
+    Making a face's 80 Python objects takes 30 times as long as filling them in.
     """
-    message = Detection2DArray(header=header)
-    for box, keypoints, score, name in zip(
-        faces.boxes.tolist(), faces.keypoints.tolist(), faces.scores.tolist(), faces.ids
-    ):
-        x0, y0, x1, y1 = box
-        detection = Detection2D(header=header, id=name)
-        detection.bbox.center.position.x = (x0 + x1) / 2
-        detection.bbox.center.position.y = (y0 + y1) / 2
-        detection.bbox.size_x = x1 - x0
-        detection.bbox.size_y = y1 - y0
-        face = ObjectHypothesisWithPose()
-        face.hypothesis.class_id = FACE_CLASS
-        face.hypothesis.score = score
-        detection.results.append(face)
-        for keypoint_name, (x, y) in zip(KEYPOINT_NAMES, keypoints):
-            keypoint = ObjectHypothesisWithPose()
-            keypoint.hypothesis.class_id = keypoint_name
-            keypoint.pose.pose.position.x = x
-            keypoint.pose.pose.position.y = y
-            detection.results.append(keypoint)
-        message.detections.append(detection)
-    return message
+
+    def __init__(self) -> None:
+        self._blanks: list[_Blank] = []
+
+    def write(self, faces: Faces, header: Header) -> Detection2DArray:
+        """Make the message that tells of the faces of one image.
+
+        Args:
+            faces: in pixels of the image.
+            header: the image's own, kept untouched.
+
+        Returns:
+            A message whose detections are valid until the next call.
+        """
+        while len(self._blanks) < len(faces):
+            self._blanks.append(_Blank.make())
+        used = self._blanks[: len(faces)]
+        for blank, (x0, y0, x1, y1), points, score, name in zip(
+            used, faces.boxes.tolist(), faces.keypoints.tolist(), faces.scores.tolist(), faces.ids
+        ):
+            detection, center, hypothesis, keypoints = blank
+            detection.header = header
+            detection.id = name
+            center.x = (x0 + x1) / 2
+            center.y = (y0 + y1) / 2
+            detection.bbox.size_x = x1 - x0
+            detection.bbox.size_y = y1 - y0
+            hypothesis.score = score
+            for keypoint, (x, y) in zip(keypoints, points):
+                keypoint.x = x
+                keypoint.y = y
+        return Detection2DArray(header=header, detections=[blank.detection for blank in used])
+
+
+def to_message(faces: Faces, header: Header) -> Detection2DArray:
+    """Make a message of its own; see `MessageWriter.write`."""
+    return MessageWriter().write(faces, header)
 
 
 def from_message(message: Detection2DArray) -> Faces:
