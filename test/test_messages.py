@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message
 from ros_fixtures import image_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -12,7 +13,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray
 from blazeface_ros import KEYPOINT_NAMES, Faces
 from blazeface_ros.errors import ImageError
 from blazeface_ros.ros.images import frame_from_message, message_from_bgr
-from blazeface_ros.ros.messages import from_message, to_message
+from blazeface_ros.ros.messages import from_message, serialize, to_message
 
 OFFICIAL_TYPE_HASHES = {
     'Detection2DArray': '214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968',
@@ -136,3 +137,21 @@ def test_a_picture_becomes_an_image_message():
     message = message_from_bgr(pixels, header)
     assert (message.header, message.encoding, message.step) == (header, 'bgr8', 15)
     np.testing.assert_array_equal(frame_from_message(message).pixels, pixels)
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 5, 100])
+@pytest.mark.parametrize('frame_id', ['', 'camera', 'front_camera_optical_frame'])
+def test_what_is_sent_reads_as_the_message_does(count, frame_id):
+    rng = np.random.default_rng(count)
+    header = Header(frame_id=frame_id)
+    for round_number in range(3):
+        header.stamp.sec, header.stamp.nanosec = 1700000000 + round_number, 999999999 - count
+        faces = Faces(
+            rng.uniform(-99, 4000, (count, 4)).astype(np.float32),
+            rng.uniform(-99, 4000, (count, 6, 2)).astype(np.float32),
+            rng.uniform(0, 1, count).astype(np.float32),
+            tuple(str(7**i % 12345) for i in range(count)),
+        )
+        sent = serialize(faces, header)
+        assert isinstance(sent, bytes)
+        assert deserialize_message(sent, Detection2DArray) == to_message(faces, header)

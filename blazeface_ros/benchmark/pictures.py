@@ -1,0 +1,179 @@
+"""From pictures to faces: how long it takes, stage by stage, and what makes it longer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.benchmark.contenders import Contender, Ours, Round
+from blazeface_ros.detector import FaceDetector
+
+Picture = npt.NDArray[np.uint8]
+Row = dict[str, Any]
+STAGES = ('window', 'network', 'merge')
+#: Calls before the clock starts: caches, thread pools and libraries warm up.
+WARM_UP = 5
+
+
+def measure(
+    contenders: Sequence[Contender], rounds: int, progress: Callable[[], None] = lambda: None
+) -> list[Row]:
+    """Let all find the faces in turn, round by round, so that a busy moment meets them all.
+
+    Args:
+        contenders: of `contenders.gather`.
+        rounds: how often each has its turn.
+        progress: is called after each round.
+
+    Returns:
+        A row each: name, faces, `median`, `p95` and `cpu` (median) in ms, the median of each stage
+        in ms, and `ratio`: how many times as long as the fastest of the peers.
+    """
+    for contender in contenders:
+        for _ in range(WARM_UP):
+            contender.run()
+    results: list[list[Round]] = [[] for _ in contenders]
+    for _ in range(rounds):
+        for contender, result in zip(contenders, results):
+            result.append(contender.run())
+        progress()
+    rows = [_row(contender, result) for contender, result in zip(contenders, results)]
+    peers = [row['median'] for row, contender in zip(rows, contenders) if not contender.ours]
+    for row in rows:
+        row['times as fast'] = min(peers) / row['median'] if peers else None
+    return rows
+
+
+def _row(contender: Contender, rounds: Sequence[Round]) -> Row:
+    milliseconds = np.array([one.seconds for one in rounds]) * 1e3
+    row: Row = {
+        'name': contender.name,
+        'ours': contender.ours,
+        'faces': rounds[-1].faces,
+        'median': float(np.median(milliseconds)),
+        'p95': float(np.percentile(milliseconds, 95)),
+        'cpu': float(np.median([one.cpu for one in rounds]) * 1e3),
+    }
+    for stage in STAGES:
+        seconds = [one.stages[stage] for one in rounds if stage in one.stages]
+        row[stage] = float(np.median(seconds) * 1e3) if seconds else None
+    return row
+
+
+def scaled_to(picture: Picture, width: int, height: int) -> Picture:
+    """The picture as large as fits, with its border colours drawn out to the size."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(picture, size, interpolation=interpolation)
+    return cv2.copyMakeBorder(  # type: ignore[return-value]
+        resized, 0, height - size[1], 0, width - size[0], cv2.BORDER_REPLICATE
+    )
+
+
+def crowd(portrait: Picture, box: npt.NDArray[np.float32], faces: int) -> Picture:
+    """A square of so many heads, 1000 pixels wide.
+
+    Args:
+        portrait: uint8 [H, W, 3] bgr with a face.
+        box: float32 [4], the face.
+        faces: a square number.
+    """
+    side = round(faces**0.5)
+    reach = 0.65 * (box[2] - box[0])
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - 0.1 * reach
+    top, left = max(round(y - reach), 0), max(round(x - reach), 0)
+    head = portrait[top : round(y + reach), left : round(x + reach)]
+    cell = cv2.resize(head, (1000 // side, 1000 // side), interpolation=cv2.INTER_AREA)
+    return np.tile(cell, (side, side, 1))
+
+
+def growth_with_faces(portrait: Picture, threads: int, rounds: int) -> list[Row]:
+    """What more faces in a picture cost: the network nothing, all else a little each."""
+    box = FaceDetector(threads=threads).detect(portrait).boxes[0]
+    rows = []
+    for faces in (1, 4, 9, 25, 49, 100):
+        ours = Ours('back', 'onnxruntime', threads, [crowd(portrait, box, faces)])
+        # So small, not every head reaches the model's own threshold.
+        ours.detector.set_thresholds(0.3, 0.3)
+        ours.detector.max_faces = faces
+        rows += [{'faces asked': faces, **row} for row in measure([ours], rounds)]
+    return rows
+
+
+def growth_with_size(scene: Picture, threads: int, rounds: int) -> list[Row]:
+    """What larger pictures cost: as many pixels are sampled, from further apart in memory."""
+    rows = []
+    for width, height in ((640, 480), (1280, 720), (1920, 1080), (3840, 2160)):
+        ours = Ours('back', 'onnxruntime', threads, [scaled_to(scene, width, height)])
+        rows += [{'size': f'{width} x {height}', **row} for row in measure([ours], rounds)]
+    return rows
+
+
+def growth_with_batch(scene: Picture, threads: int, rounds: int) -> list[Row]:
+    """What several pictures in one call cost."""
+    rows = []
+    for batch in (1, 2, 4, 8, 16):
+        ours = Ours('back', 'onnxruntime', threads, [scene] * batch)
+        rows += [{'batch': batch, **row} for row in measure([ours], max(rounds // batch, 10))]
+    return rows
+
+
+_PEAK = """
+import time
+import numpy
+matrix = numpy.ones((512, 512), numpy.float32)
+best = 1e9
+for _ in range(200):
+    begin = time.perf_counter()
+    matrix @ matrix
+    best = min(best, time.perf_counter() - begin)
+print(2 * 512**3 / best)
+"""
+
+
+def machine_peak() -> float:
+    """Multiplications and additions of float32 that one core does a second (FLOP/s), as measured.
+
+    By NumPy's matrix product on one thread, best of 200: what no network exceeds.
+    """
+    one_thread = {f'{library}_NUM_THREADS': '1' for library in ('OPENBLAS', 'MKL', 'OMP')}
+    done = subprocess.run(
+        [sys.executable, '-c', _PEAK],
+        env={**os.environ, **one_thread},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def plot(rows: Sequence[Row], file: Path) -> None:
+    """Draw the medians as bars, stage by stage where they are known."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(rows) + 1.2), layout='constrained')
+    for i, row in enumerate(rows):
+        left = 0.0
+        for stage, colour in zip(STAGES, ('tab:blue', 'tab:orange', 'tab:green')):
+            if row[stage] is not None:
+                axes.barh(i, row[stage], left=left, color=colour, label=stage if not i else None)
+                left += row[stage]
+        axes.barh(i, row['median'] - left, left=left, color='tab:gray')
+        axes.text(row['median'], i, f' {row["median"]:.2f}', va='center')
+    axes.set_yticks(range(len(rows)), [row['name'] for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel('ms from picture to faces (median)')
+    axes.legend()
+    figure.savefig(file)

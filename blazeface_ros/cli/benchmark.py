@@ -1,0 +1,232 @@
+"""`blazeface benchmark`: how fast it is here, beside its peers; and how light the node."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import blazeface_ros
+from blazeface_ros.backends import BACKENDS
+from blazeface_ros.benchmark import pictures
+from blazeface_ros.benchmark.contenders import gather
+from blazeface_ros.cli.tables import bundled_pictures
+from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.media import read_picture
+from blazeface_ros.models.catalogue import MODELS
+from blazeface_ros.models.conversion import need
+
+Row = dict[str, Any]
+#: Multiplications and additions of the network, from its layers (docs/models.md).
+FLOP = {'back': 377.5e6, 'front': 61.5e6, 'full_range': 211.3e6}
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        'benchmark',
+        help='measure speed, beside the peers',
+        description='Measure how long pictures take to become faces, on each backend at hand and '
+        'each installed peer, in interleaved rounds; or, with --ros, what the node costs.',
+    )
+    parser.add_argument(
+        '--backends', default='all', help=f'all (default), or some of {",".join(BACKENDS)}'
+    )
+    parser.add_argument('--models', default='back', help=f'some of {",".join(MODELS)}')
+    parser.add_argument('--device', default='auto', help='of the backends (default: auto)')
+    parser.add_argument(
+        '--size', default='1280x720', help='of the picture, WIDTHxHEIGHT (default: 1280x720)'
+    )
+    parser.add_argument('--picture', help='what they look at (default: the bundled scene)')
+    parser.add_argument(
+        '--threads', type=int, default=1, help='of the network; 0: as many as help (default: 1)'
+    )
+    parser.add_argument(
+        '--batch', type=int, default=1, help='pictures in a call (default: 1)'
+    )
+    parser.add_argument('--rounds', type=int, default=200, help='turns of each (default: 200)')
+    parser.add_argument('--tflite', type=Path, help='the original network, for the peers')
+    parser.add_argument(
+        '--mediapipe',
+        metavar='PYTHON',
+        help='a Python interpreter with MediaPipe 0.10.21, where this one has none',
+    )
+    parser.add_argument('--yunet', type=Path, metavar='FILE', help="OpenCV's YuNet, .onnx")
+    parser.add_argument(
+        '--growth', action='store_true', help='also: more faces, larger pictures, larger batches'
+    )
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw the medians')
+    ros = parser.add_argument_group('the node (--ros)')
+    ros.add_argument('--ros', action='store_true', help='measure the node, as processes')
+    ros.add_argument(
+        '--sizes', default='640x480', help='of the images, comma-separated (default: 640x480)'
+    )
+    ros.add_argument('--rate', type=float, default=10.0, help='of a camera, Hz (default: 10)')
+    ros.add_argument(
+        '--cameras', default='1', help='how many on one node, comma-separated; 1 is also given to bare subscriber and reference node (default: 1)'
+    )
+    ros.add_argument(
+        '--seconds', type=float, default=10.0, help='of each measurement (default: 10)'
+    )
+    ros.add_argument(
+        '--reliability', default='reliable', choices=('reliable', 'best_effort'), help='of cameras'
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print."""
+    for name in ('rounds', 'batch', 'rate', 'seconds'):
+        if getattr(options, name) <= 0:
+            raise ConfigurationError(f'--{name} is {getattr(options, name)}; it must be above 0')
+    need('tqdm')
+    if options.plot:
+        need('matplotlib')
+    report: dict[str, Any] = {'machine': machine()}
+    print(', '.join(f'{name} {value}' for name, value in report['machine'].items()))
+    report |= _measure_node(options) if options.ros else _measure_pictures(options)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + '\n')
+    return 0
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on."""
+    import onnxruntime
+
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.is_file() and (found := re.search('model name\\s*: (.*)', cpuinfo.read_text())):
+        processor = found[1]
+    return {
+        'blazeface_ros': blazeface_ros.__version__,
+        'on': processor,
+        'Python': platform.python_version(),
+        'NumPy': np.__version__,
+        'OpenCV': cv2.__version__,
+        'ONNX Runtime': onnxruntime.__version__,
+    }
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r'([1-9]\d{0,4})x([1-9]\d{0,4})', text)
+    if match is None:
+        raise ConfigurationError(f"size '{text}' is not WIDTHxHEIGHT, such as 1280x720")
+    return int(match[1]), int(match[2])
+
+
+def _names(option: str, value: str, known: Any) -> list[str]:
+    names = value.split(',')
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(
+                f"--{option}: '{name}' is unknown; there are: {', '.join(known)}"
+            )
+    return names
+
+
+def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
+    from tqdm import tqdm
+
+    models = _names('models', options.models, MODELS)
+    backends = None
+    if options.backends != 'all':
+        backends = _names('backends', options.backends, BACKENDS)
+    bundled = bundled_pictures()
+    if len(bundled) < 2:
+        raise ConfigurationError('the bundled pictures are not installed; install the package anew')
+    portrait, scene = bundled
+    picture = read_picture(options.picture) if options.picture else scene
+    picture = pictures.scaled_to(picture, *_size(options.size))
+    # One picture at a time is worked on by one thread, of every contender.
+    cv2.setNumThreads(options.threads or -1)
+    contenders, missing = gather(
+        models,
+        backends,
+        options.threads,
+        [picture] * options.batch,
+        device=options.device,
+        tflite=options.tflite,
+        mediapipe=options.mediapipe,
+        yunet=options.yunet,
+    )
+    for sentence in missing:
+        print(sentence, file=sys.stderr)
+    if not contenders:
+        raise ConfigurationError('there is nothing to measure')
+    with tqdm(total=options.rounds, disable=not sys.stderr.isatty(), leave=False) as progress:
+        rows = pictures.measure(contenders, options.rounds, progress.update)
+    for contender in contenders:
+        contender.close()
+    threads = options.threads or 'as many as help'
+    print(
+        f'\nPicture to faces: {options.size}, batch {options.batch}, threads {threads}, '
+        f'{options.rounds} rounds, ms'
+    )
+    columns = ('name', 'faces', 'median', 'p95', 'cpu', *pictures.STAGES, 'times as fast')
+    print_rows(rows, columns)
+    peak = pictures.machine_peak()
+    floors = ', '.join(
+        f'{name} {FLOP[name] / peak * 1e3:.1f} ms' for name in models if name in FLOP
+    )
+    print(f'\nOne core multiplies at {peak / 1e9:.0f} GFLOP/s; at that rate: {floors}')
+    if options.plot:
+        pictures.plot(rows, options.plot)
+    report: dict[str, Any] = {'pictures': rows, 'flop_per_second': peak}
+    if options.growth:
+        arguments = options.threads, options.rounds
+        for title, grown, by in (
+            ('faces', pictures.growth_with_faces(portrait, *arguments), 'faces asked'),
+            ('size', pictures.growth_with_size(scene, *arguments), 'size'),
+            ('batch', pictures.growth_with_batch(scene, *arguments), 'batch'),
+        ):
+            print(f'\nBy {title}, ms')
+            print_rows(grown, (by, 'faces', 'median', 'p95', *pictures.STAGES))
+            report[f'by {title}'] = grown
+    return report
+
+
+def _measure_node(options: argparse.Namespace) -> dict[str, Any]:
+    from blazeface_ros.benchmark import nodes
+
+    plan = nodes.Plan(
+        [_size(size) for size in options.sizes.split(',')],
+        [_whole_number('cameras', number) for number in options.cameras.split(',')],
+        options.rate,
+        options.seconds,
+        options.threads,
+        options.reliability,
+    )
+    rows = nodes.measure(plan)
+    print(f'\nImage stamp to faces: {plan.rate:g} Hz, {plan.reliability}, ms')
+    print_rows(rows, nodes.COLUMNS)
+    return {'node': rows}
+
+
+def _whole_number(option: str, text: str) -> int:
+    if not re.fullmatch(r'[1-9]\d?', text):
+        raise ConfigurationError(f"--{option}: '{text}' is not a whole number from 1 to 99")
+    return int(text)
+
+
+def print_rows(rows: list[Row], columns: tuple[str, ...]) -> None:
+    """Print a table in Markdown; what is not known is left blank."""
+    table = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    lines = ['| ' + ' | '.join(c.ljust(w) for c, w in zip(row, widths)) + ' |' for row in table]
+    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
+    print('\n'.join(lines))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ''
+    return f'{value:.2f}' if isinstance(value, float) else str(value)
