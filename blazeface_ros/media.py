@@ -52,6 +52,8 @@ class Media:
         self.skipped: list[str] = []
         self.rate = PICTURE_RATE
         self._pictures: list[Path] = []
+        #: A single picture is decoded once, however often it is shown.
+        self._only: Pixels | None = None
         self._capture: cv2.VideoCapture | None = None
         path = Path(source).expanduser()
         if source.isdecimal():
@@ -68,9 +70,8 @@ class Media:
                 'a video, or the index of a webcam'
             )
         elif path.suffix.lower() in PICTURE_SUFFIXES:
-            self._pictures = [path]
             try:
-                read_picture(path)
+                self._only = read_picture(path)
             except ImageError as error:
                 raise ConfigurationError(f'source: {error}') from error
         else:
@@ -91,6 +92,8 @@ class Media:
                 if not ok:
                     return
                 yield pixels  # type: ignore[misc]
+        if self._only is not None:
+            yield self._only
         for picture in self._pictures:
             try:
                 yield read_picture(picture)

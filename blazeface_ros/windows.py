@@ -147,7 +147,7 @@ class _Sampling(NamedTuple):
     columns: slice
 
 
-def _visible(positions: npt.NDArray[np.float64], length: int) -> slice:
+def _visible(positions: npt.NDArray[np.floating], length: int) -> slice:
     """Which of these rising positions lie on a side of so many pixels, or less than one beside."""
     first, last = np.searchsorted(positions, (-1, length), side='right')
     return slice(int(first), int(last))

@@ -152,6 +152,7 @@ class MediaPipe:
         if model != 'back':
             raise BackendError(f"MediaPipe's graph is written here for 'back' only, not '{model}'")
         self.name = f'{model}, MediaPipe'
+        self._python = python
         file = tflite or find_original(MODELS[model])
         script = Path(__file__).with_name('mediapipe_graph.py')
         try:
@@ -178,11 +179,11 @@ class MediaPipe:
         try:
             self._requests.write(b'\n')
             self._requests.flush()
-            return Round(*json.loads(self._answers.readline()), {})
+            seconds, cpu, faces = json.loads(self._answers.readline())
+            return Round(seconds, cpu, faces, {})
         except (BrokenPipeError, json.JSONDecodeError) as error:
             raise BackendError(
-                "MediaPipe's graph does not run: it needs the package mediapipe 0.10.21 in "
-                f"'{self._process.args[0]}' "  # type: ignore[index]
+                f"MediaPipe's graph does not run: it needs mediapipe 0.10.21 in '{self._python}' "
                 '(docs/performance.md tells how to install it)'
             ) from error
 
@@ -251,9 +252,8 @@ def gather(
             tflite is not None,
         )
         if model == 'back':
-            python = mediapipe or sys.executable
             add(
-                lambda: MediaPipe(python, 'back', threads, pictures, tflite),
+                lambda: MediaPipe(mediapipe or sys.executable, 'back', threads, pictures, tflite),
                 'MediaPipe',
                 mediapipe is not None,
             )

@@ -48,7 +48,7 @@ class Setting(NamedTuple):
 
 @dataclass
 class Sample:
-    """What the probe heard of a setting in all its turns."""
+    """What the probe heard of a setting; see there."""
 
     latencies: list[float] = field(default_factory=list)
     network: list[float] = field(default_factory=list)
@@ -115,9 +115,9 @@ def measure(plan: Plan) -> list[Row]:
         for setting in tqdm(turns, disable=not sys.stderr.isatty(), leave=False):
             heard = _listen(plan, setting, _picture(folder, setting.size), str(profile))
             sample = samples[setting]
-            sample.latencies += heard['latencies']
-            sample.network += heard['network']
-            sample.cpu += heard['cpu']
+            sample.latencies += heard.latencies
+            sample.network += heard.network
+            sample.cpu += heard.cpu
     return [_row(plan, setting, sample) for setting, sample in samples.items()]
 
 
@@ -125,7 +125,7 @@ def _picture(folder: str, size: tuple[int, int]) -> str:
     return str(Path(folder, f'{size[0]}x{size[1]}.png'))
 
 
-def _listen(plan: Plan, setting: Setting, picture: str, profile: str) -> dict[str, list[float]]:
+def _listen(plan: Plan, setting: Setting, picture: str, profile: str) -> Sample:
     """One turn of a setting; gives what the probe heard."""
     environment = {
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
@@ -170,8 +170,7 @@ def _listen(plan: Plan, setting: Setting, picture: str, profile: str) -> dict[st
         printed = subprocess.run(
             probe, env=environment, stdout=subprocess.PIPE, text=True, check=True
         )
-    heard: dict[str, list[float]] = json.loads(printed.stdout)
-    return heard
+    return Sample(**json.loads(printed.stdout))
 
 
 def _parameters(**values: object) -> list[str]:

@@ -71,7 +71,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     ros.add_argument('--rate', type=float, default=10.0, help='of a camera, Hz (default: 10)')
     ros.add_argument(
-        '--cameras', default='1', help='how many on one node, comma-separated; 1 is also given to bare subscriber and reference node (default: 1)'
+        '--cameras',
+        default='1',
+        help='how many on one node, comma-separated; with 1, a bare subscriber and a reference '
+        'node take part (default: 1)',
     )
     ros.add_argument(
         '--seconds', type=float, default=10.0, help='of each measurement (default: 10)'
