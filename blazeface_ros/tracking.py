@@ -1,5 +1,8 @@
 """Which face is which, from frame to frame: ids that stay.
 
+A Kalman filter of constant speed predicts each face; those found go to the predictions whose box
+and keypoints they come nearest.
+
 Packages would bring more than they save: norfair 2.3 wants NumPy below 2, filterpy, SciPy and
 rich; supervision 0.31 wants SciPy, Matplotlib, PyAV and requests; trackers 2.6 all of these and
 opencv-python, which overwrites the files of opencv-python-headless. And what `looked_at` does
