@@ -28,6 +28,7 @@ setup(
     extras_require={
         'torch': ['torch', 'onnx'],
         'convert': ['torch', 'onnx', 'tflite', 'flatbuffers', 'ai-edge-litert', 'tqdm'],
+        'evaluate': ['matplotlib', 'tqdm'],
         'test': [
             'ai-edge-litert==2.3.0',
             'hypothesis>=6.100',

@@ -6,6 +6,7 @@ is always drawn. Written to be plain: nothing here is meant to be fast.
 Usage: reference_node.py MODEL.onnx
 """
 
+import contextlib
 import sys
 
 import cv2
@@ -81,10 +82,8 @@ class ReferenceNode(Node):
 
 def main() -> None:
     rclpy.init()
-    try:
+    with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         rclpy.spin(ReferenceNode(sys.argv[1]))
-    except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
-        pass
 
 
 if __name__ == '__main__':

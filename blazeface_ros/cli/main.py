@@ -6,10 +6,10 @@ import argparse
 import sys
 
 import blazeface_ros
-from blazeface_ros.cli import benchmark, convert, detect, doctor, parity
+from blazeface_ros.cli import benchmark, convert, detect, doctor, evaluate, parity
 from blazeface_ros.errors import BlazeFaceError
 
-VERBS = (detect, convert, parity, benchmark, doctor)
+VERBS = (detect, evaluate, convert, parity, benchmark, doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:

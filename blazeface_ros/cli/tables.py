@@ -20,6 +20,13 @@ def bundled_pictures() -> list[npt.NDArray[np.uint8]]:
     return [read_picture(file) for file in files if file is not None]
 
 
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of equally many cells in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
 def print_differences(
     differences: Sequence[Difference], tolerance: float, at_faces: float | None = None
 ) -> int:
@@ -40,9 +47,7 @@ def print_differences(
                 *(faces, f'{difference.share:.1e}', '' if within else 'above'),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print_table(rows)
     limits = '(at faces, and as a share of the largest value)'
     if at_faces is not None:
         limits = f'as a share of the largest value, and of {at_faces:g} at faces'

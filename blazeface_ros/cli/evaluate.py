@@ -1,0 +1,265 @@
+"""`blazeface evaluate`: how well faces are found that people have annotated."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from blazeface_ros.cli.detect import add_detector_options, make_detector
+from blazeface_ros.cli.tables import print_table
+from blazeface_ros.detector import FaceDetector
+from blazeface_ros.errors import ConfigurationError, ImageError
+from blazeface_ros.evaluation import (
+    AnnotatedPicture,
+    Counts,
+    Evaluation,
+    Sample,
+    count,
+    evaluate,
+    read_ground_truth,
+)
+from blazeface_ros.media import read_picture
+from blazeface_ros.scenes import FAR_WIDTHS, far_scenes
+
+#: What a line of a plot is called, and its points.
+Curve = tuple[str, npt.ArrayLike, npt.ArrayLike]
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        'evaluate',
+        help='measure how well faces are found',
+        description='Compare detections with annotated faces: precision, recall, average '
+        "precision, the keypoints' errors, and recall by size. A face counts as found from an "
+        'intersection over union of 0.4 with its box. Exit code 1 if a picture could not be read.',
+    )
+    parser.add_argument(
+        '--ground-truth',
+        type=Path,
+        required=True,
+        metavar='FILE',
+        help='JSON (a list of {"image", "faces": [{"box", "points"}]}) or wider_face_*_bbx_gt.txt',
+    )
+    parser.add_argument(
+        '--images',
+        type=Path,
+        metavar='FOLDER',
+        help='where the pictures are (default: looked for beside FILE)',
+    )
+    add_detector_options(parser)
+    parser.add_argument(
+        '--far',
+        action='store_true',
+        help='measure by width instead: paste the faces into scenes of 1920 x 1080, '
+        f'{", ".join(map(str, FAR_WIDTHS))} pixels wide',
+    )
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers')
+    parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw the curves')
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure; 1 if a picture could not be read, after the others are done."""
+    _check_outputs(options.json, options.plot)
+    detector = make_detector(options)
+    pictures = _Pictures(read_ground_truth(options.ground_truth, options.images))
+    print(
+        f'{detector.model.name}, {detector.backend.description}, '
+        f'score threshold {detector.score_threshold:g}'
+    )
+    if options.far:
+        far = measure_far(detector, pictures)
+        print_far(far)
+        numbers: dict[str, Any] = {'far': [{'width': w, **_as_dict(c)} for w, c in far.items()]}
+        axes = 'width of the face [pixels]', 'recall'
+        curves: list[Curve] = [('', list(far), [counts.recall for counts in far.values()])]
+    else:
+        pictures.begin(1)
+        evaluation = evaluate(detector, pictures.samples())
+        pictures.end()
+        print_evaluation(evaluation)
+        numbers = _evaluation_as_dict(evaluation)
+        axes = 'recall', 'precision'
+        curves = [
+            (f'IoU {a.iou_threshold}: AP {a.average_precision:.3f}', a.recalls, a.precisions)
+            for a in evaluation.accuracies
+        ]
+    if options.json:
+        used = {'model': detector.model.name, 'score_threshold': detector.score_threshold}
+        text = json.dumps({**used, **numbers}, indent=1)
+        try:
+            options.json.write_text(text + '\n', encoding='utf-8')
+        except OSError as error:
+            raise ConfigurationError(f"--json '{options.json}': {error}") from error
+    if options.plot:
+        _plot(options.plot, curves, *axes)
+    return int(bool(pictures.unreadable))
+
+
+def _check_outputs(json_file: Path | None, plot: Path | None) -> None:
+    """Before the long work, see to it that its results can be kept."""
+    for option, file in (('json', json_file), ('plot', plot)):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise ConfigurationError(f"--{option} '{file}': there is no such folder; make it first")
+    if plot is not None:
+        if plot.suffix.lower() != '.png':
+            raise ConfigurationError(f"--plot '{plot}': the file's name must end with .png")
+        if importlib.util.find_spec('matplotlib') is None:
+            raise ConfigurationError('--plot needs matplotlib: pip install matplotlib')
+
+
+class _Pictures:
+    """Reads pictures one at a time, with a progress bar; says once which cannot be read."""
+
+    def __init__(self, pictures: Sequence[AnnotatedPicture]) -> None:
+        self._pictures = pictures
+        self._progress: Any = None
+        self.unreadable: set[Path] = set()
+
+    def begin(self, rounds: int) -> None:
+        """Show the bar for going so many times through all pictures."""
+        # A bar is a comfort: without tqdm, or a terminal, there is none.
+        if sys.stderr.isatty() and importlib.util.find_spec('tqdm') is not None:
+            from tqdm import tqdm
+
+            self._progress = tqdm(total=rounds * len(self._pictures), leave=False)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.close()
+
+    def samples(self) -> Iterator[Sample]:
+        """Once through; pictures that cannot be read are left out."""
+        for picture in self._pictures:
+            try:
+                yield read_picture(picture.file), picture.truth
+            except ImageError as error:
+                if picture.file not in self.unreadable:
+                    print(f'blazeface evaluate: {error}', file=sys.stderr)
+                self.unreadable.add(picture.file)
+            if self._progress is not None:
+                self._progress.update()
+
+
+def measure_far(detector: FaceDetector, pictures: _Pictures) -> dict[int, Counts]:
+    """Count what is found of faces of each of `FAR_WIDTHS`."""
+    far = {}
+    pictures.begin(len(FAR_WIDTHS))
+    for width in FAR_WIDTHS:
+        truths, found = [], []
+        for scene, truth in far_scenes(pictures.samples(), width):
+            truths.append(truth)
+            found.append(detector.detect(scene))
+        far[width] = count(truths, found)
+    pictures.end()
+    return far
+
+
+def print_far(far: dict[int, Counts]) -> None:
+    """A table with a line for each width."""
+    rows = [('width', 'found / present', 'recall', 'false positives')]
+    for width, counts in far.items():
+        share = f'{counts.found} / {counts.present}'
+        rows.append((f'{width}', share, _share(counts.recall), f'{counts.false_positives}'))
+    print_table(rows)
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Three tables for people."""
+    rows: list[Sequence[str]] = [
+        ('IoU', 'found / present', 'recall', 'false positives', 'precision', 'average precision')
+    ]
+    for accuracy in evaluation.accuracies:
+        counts = accuracy.counts
+        rows.append(
+            (
+                f'{accuracy.iou_threshold}',
+                f'{counts.found} / {counts.present}',
+                _share(counts.recall),
+                f'{counts.false_positives}',
+                _share(counts.precision),
+                _share(accuracy.average_precision),
+            )
+        )
+    print(f'{evaluation.pictures} picture{"" if evaluation.pictures == 1 else "s"}')
+    print_table(rows)
+    rows = [('width', 'found / present', 'recall', 'false positives')]
+    for size in evaluation.sizes:
+        counts = size.counts
+        if counts.present or counts.false_positives:
+            end = '' if math.isinf(size.end) else f'{size.end:g}'
+            share = f'{counts.found} / {counts.present}'
+            numbers = _share(counts.recall), f'{counts.false_positives}'
+            rows.append((f'{size.begin:g} - {end}', share, *numbers))
+    print()
+    print_table(rows)
+    known = {k: v for k, v in evaluation.keypoint_errors.items() if not math.isnan(v)}
+    if known:
+        print()
+        print_table([('keypoint', 'mean error / size of the face')])
+        print_table([(name, _share(error)) for name, error in known.items()])
+
+
+def _share(value: float) -> str:
+    return '-' if math.isnan(value) else f'{value:.3f}'
+
+
+def _evaluation_as_dict(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        'pictures': evaluation.pictures,
+        'accuracies': [
+            {
+                'iou': accuracy.iou_threshold,
+                **_as_dict(accuracy.counts),
+                'precision': _or_none(accuracy.counts.precision),
+                'average_precision': _or_none(accuracy.average_precision),
+            }
+            for accuracy in evaluation.accuracies
+        ],
+        'sizes': [
+            {'from': size.begin, 'to': _or_none(size.end), **_as_dict(size.counts)}
+            for size in evaluation.sizes
+        ],
+        'keypoint_errors': {k: _or_none(v) for k, v in evaluation.keypoint_errors.items()},
+    }
+
+
+def _as_dict(counts: Counts) -> dict[str, Any]:
+    return {
+        'present': counts.present,
+        'found': counts.found,
+        'recall': _or_none(counts.recall),
+        'false_positives': counts.false_positives,
+    }
+
+
+def _or_none(value: float) -> float | None:
+    """JSON has neither NaN nor infinity."""
+    return round(value, 5) if math.isfinite(value) else None
+
+
+def _plot(file: Path, curves: Sequence[Curve], x_label: str, y_label: str) -> None:
+    from matplotlib.figure import Figure  # without pyplot, no screen is looked for
+
+    figure = Figure(figsize=(6, 4), layout='constrained')
+    axes = figure.subplots()
+    for label, x, y in curves:
+        axes.plot(x, y, label=label)  # type: ignore[arg-type]
+    axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, 1.05))
+    axes.grid(alpha=0.3)
+    if len(curves) > 1:
+        axes.legend()
+    try:
+        figure.savefig(file, dpi=150)
+    except OSError as error:
+        raise ConfigurationError(f"--plot '{file}': {error}") from error
