@@ -124,3 +124,53 @@ def merge_overlapping(
     weights /= weights.sum(axis=1, keepdims=True)
     faces = weights @ points.reshape(count, -1)
     return faces.reshape(-1, *points.shape[1:]), scores[best_of]
+
+
+#: Boxes of different windows show the same face if the smaller one lies in the other by this share.
+SAME_FACE = 0.5
+
+
+def merge_windows(
+    points: Array,
+    scores: Array,
+    part: npt.NDArray[np.bool_],
+    doubtful_width: float,
+    iou_threshold: float,
+) -> tuple[Array, Array]:
+    """Merge the candidates of all windows of a frame.
+
+    What the whole frame shows stands as it is; windows add what they alone show.
+
+    Args:
+        points: float32 [K, 8, 2], as for `merge_overlapping`, in pixels of the frame.
+        scores: float32 [K].
+        part: bool [K], found in a window that is a part of the frame.
+        doubtful_width: in pixels; what the whole frame shows smaller than this stands only if a
+            window shows it as well.
+        iou_threshold: as for `merge_overlapping`.
+
+    Returns:
+        The faces' points, float32 [F, 8, 2], and scores, float32 [F], best first.
+    """
+    whole = merge_overlapping(points[~part], scores[~part], iou_threshold)
+    if not part.any() and not doubtful_width:
+        return whole
+    added = merge_overlapping(points[part], scores[part], iou_threshold)
+    faces, face_scores = (np.concatenate(pair) for pair in zip(whole, added))
+    low, high = faces[:, 0], faces[:, 1]
+    overlap = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    area = np.prod(high - low, axis=1)
+    shared = np.maximum(overlap, 0).prod(axis=2)
+    same = shared > SAME_FACE * np.minimum(area[:, None], area)
+    first_added = len(whole[1])
+    doubtful = high[:first_added, 0] - low[:first_added, 0] < doubtful_width
+    alike = shared * (1 + iou_threshold) > iou_threshold * (area[:, None] + area)
+    refuted = doubtful & ~alike[:first_added, first_added:].any(axis=1)
+    # What the whole frame shows comes first, then the better score.
+    kept: list[int] = []
+    for face in range(len(faces)):
+        covered = shared[face, kept].sum() > SAME_FACE * area[face]
+        if not (face < first_added and refuted[face]) and not covered and not same[face, kept].any():
+            kept.append(face)
+    order = np.array(kept, np.intp)[np.argsort(-face_scores[kept], kind='stable')]
+    return faces[order], face_scores[order]

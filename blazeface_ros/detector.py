@@ -10,13 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.backends import open_backend
-from blazeface_ros.decoding import decode, make_anchors, merge_overlapping
+from blazeface_ros.decoding import decode, make_anchors, merge_windows
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.faces import Faces
 from blazeface_ros.models.catalogue import find_model
-from blazeface_ros.windows import Frame, Window, crop, to_frame_coordinates, whole_frame
+from blazeface_ros.windows import (
+    Frame,
+    Levels,
+    Window,
+    crop,
+    judge,
+    levels,
+    to_frame_coordinates,
+)
 
 Picture = npt.NDArray[np.uint8] | Frame
+#: Windows that go through the network together.
+BATCH = 16
 
 
 class FaceDetector:
@@ -32,6 +42,8 @@ class FaceDetector:
         score_threshold: between 0 and 1; 0: the model's own.
         iou_threshold: of the non-maximum suppression, between 0 and 1.
         max_faces: the best so many of each picture; 0: no limit.
+        smallest_face: width in pixels of the picture; 0: what one look at the whole shows, else
+            smaller windows are looked at as well.
         backend_options: that the backend alone has, such as `compile` of 'torch'.
 
     Attributes:
@@ -55,6 +67,7 @@ class FaceDetector:
         score_threshold: float = 0.0,
         iou_threshold: float = 0.3,
         max_faces: int = 0,
+        smallest_face: int = 0,
         **backend_options: Any,
     ) -> None:
         for name, value in (('threads', threads), ('max_faces', max_faces)):
@@ -72,6 +85,7 @@ class FaceDetector:
         )
         self.model = self.backend.model
         self.max_faces = max_faces
+        self.smallest_face = smallest_face
         self.set_thresholds(score_threshold, iou_threshold)
         self.seconds: dict[str, float] = {}
         self._anchors = make_anchors(self.model.grids)
@@ -103,11 +117,14 @@ class FaceDetector:
         """
         return self.detect_batch([picture])[0]
 
-    def detect_batch(self, pictures: Sequence[Picture]) -> list[Faces]:
+    def detect_batch(
+        self, pictures: Sequence[Picture], windows: Sequence[Window] | None = None
+    ) -> list[Faces]:
         """Find the faces of several pictures, of any sizes, with one call of the network.
 
         Args:
             pictures: as for `detect`.
+            windows: where to look; None: in all windows of their `plan`.
 
         Returns:
             The faces of each, in the same order.
@@ -115,17 +132,30 @@ class FaceDetector:
         if not pictures:
             return []
         frames = [Frame.of(picture) for picture in pictures]
+        if windows is None:
+            windows = [
+                Window(i, *window)
+                for i, frame in enumerate(frames)
+                for window in self.plan(frame.width, frame.height).windows
+            ]
         begin = time.perf_counter()
-        windows = [window for i, frame in enumerate(frames) for window in whole_frame(i, frame)]
-        batch = self._crop(frames, windows)
-        cropped = time.perf_counter()
-        coordinates, logits = self.backend.infer(batch)
+        cropping = 0.0
+        outputs = []
+        for first in range(0, len(windows), BATCH):
+            cropped = time.perf_counter()
+            batch = self._crop(frames, windows[first : first + BATCH])
+            cropping += time.perf_counter() - cropped
+            outputs.append(self.backend.infer(batch))
         inferred = time.perf_counter()
-        faces = self._merge(windows, coordinates, logits, len(frames))
+        faces = self._merge(frames, windows, outputs)
         end = time.perf_counter()
-        self.seconds = {'window': cropped - begin, 'network': inferred - cropped}
+        self.seconds = {'window': cropping, 'network': inferred - begin - cropping}
         self.seconds['merge'] = end - inferred
         return faces
+
+    def plan(self, width: int, height: int) -> Levels:
+        """All windows in which the faces from `smallest_face` up are seen, in a frame of a size."""
+        return levels(width, height, self.smallest_face, self.model.smallest_share)
 
     def _crop(
         self, frames: Sequence[Frame], windows: Sequence[Window]
@@ -139,22 +169,30 @@ class FaceDetector:
 
     def _merge(
         self,
+        frames: Sequence[Frame],
         windows: Sequence[Window],
-        coordinates: npt.NDArray[np.float32],
-        logits: npt.NDArray[np.float32],
-        frames: int,
+        outputs: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
     ) -> list[Faces]:
         """Bring the candidates of all windows together, frame by frame."""
-        found_in, points, scores = decode(
-            coordinates, logits, self._anchors, self.model.input_size, self.score_threshold
-        )
+        decoded = [
+            decode(*raw, self._anchors, self.model.input_size, self.score_threshold)
+            for raw in outputs
+        ]
+        found_in = np.concatenate([part[0] + i * BATCH for i, part in enumerate(decoded)])
+        points = np.concatenate([part[1] for part in decoded])
+        scores = np.concatenate([part[2] for part in decoded])
         points = to_frame_coordinates(points, [windows[i] for i in found_in])
+        sizes = [(frame.width, frame.height) for frame in frames]
+        plans = [self.plan(*size) for size in sizes]
+        share = self.model.smallest_share
+        part, clear = judge(points, [windows[i] for i in found_in], sizes, plans, share)
         frame_of = np.array([window.frame for window in windows])[found_in]
         faces = []
-        for frame in range(frames):
-            mine = frame_of == frame
-            merged, merged_scores = merge_overlapping(
-                points[mine], scores[mine], self.iou_threshold
+        for frame, plan in enumerate(plans):
+            mine = (frame_of == frame) & clear
+            doubtful = share * max(sizes[frame]) if len(plan.windows) > 1 else 0.0
+            merged, merged_scores = merge_windows(
+                points[mine], scores[mine], part[mine], doubtful, self.iou_threshold
             )
             found = Faces(merged[:, :2].reshape(-1, 4), merged[:, 2:], merged_scores)
             faces.append(found.best(self.max_faces) if self.max_faces else found)

@@ -33,6 +33,8 @@ SPEED_CHANGE = 6.0
 #: How many face sizes from where it is expected a face is still the same one. Less loses those
 #: that turn on their heel; people shoulder to shoulder are more than two apart.
 GATE = 1.5
+#: ... and how many more for each second that it was not seen.
+GATE_GROWTH = 2.0
 #: How many times as large or small as expected it may be: nobody comes twice as near unforeseen.
 SIZE_RATIO = 2.0
 
@@ -88,16 +90,20 @@ class Tracker:
         self._trails: dict[str, deque[list[float]]] = {}
 
     def update(
-        self, faces: Faces, seconds: float, looked_at: npt.NDArray[np.float32] | None = None
+        self,
+        faces: Faces,
+        seconds: float,
+        looked_at: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None,
     ) -> Faces:
         """Take in the next frame. If time goes back, all tracks end.
 
         Args:
             faces: what was found.
             seconds: the frame's time stamp.
-            looked_at: float32 [W, 4], x0, y0, x1, y1 in pixels of the frame: the parts of it that
-                were searched; None: all of it. Those at its edges should reach beyond them: a
-                face that walks out of all parts counts as not looked for.
+            looked_at: the parts of it that were searched, float32 [W, 4], x0, y0, x1, y1 in pixels
+                of the frame, and the width of the smallest faces that each shows, float32 [W];
+                None: all was searched for all. Parts at the frame's edges should reach beyond
+                them: a face that walks out of all parts counts as not looked for.
 
         Returns:
             The faces in the order given, with ids, and then those known from before that were not
@@ -111,7 +117,7 @@ class Tracker:
         points = np.concatenate([faces.boxes.reshape(-1, 2, 2), faces.keypoints], axis=1)
         points = points.astype(np.float64)
         places = _places(points)
-        track, face = _assign(_costs(predicted, points))
+        track, face = _assign(_costs(predicted, points, seconds - tracks['seen']))
 
         found = np.zeros(len(faces), _TRACK)
         found['seen'], found['shown'] = seconds, points
@@ -154,10 +160,11 @@ class Tracker:
 
         Returns:
             float32 [T, 4], x0, y0, x1, y1 in pixels of the frame: a box for each live track. Those
-            seen more than once come first, and of these those not seen for longest.
+            seen only once come first, as they may be none, and where they go is not yet known;
+            then those not seen for longest.
         """
         tracks = self._tracks[self._live(seconds)]
-        tracks = tracks[np.lexsort((tracks['seen'], tracks['sightings'] < 2))]
+        tracks = tracks[np.lexsort((tracks['seen'], tracks['sightings'] > 1))]
         state, _ = _predict(tracks, seconds)
         boxes = tracks['shape'][:, :2] * state[:, :1, 2:] + state[:, :1, :2]
         return boxes.reshape(-1, 4).astype(np.float32)
@@ -211,8 +218,11 @@ def _correct(state: Array, covariance: Array, places: Array) -> tuple[Array, Arr
     return state, covariance - gain * covariance[:, :1]
 
 
-def _costs(tracks: Array, faces: Array) -> Array:
+def _costs(tracks: Array, faces: Array, unseen: Array) -> Array:
     """How badly tracks [T, 8, 2] and faces [N, 8, 2] agree: [T, N]; infinite if not the same.
+
+    The longer a track has not been seen, by seconds [T], the further it may be from where it is
+    expected, and the more it leaves faces to others.
 
     The mean distance of the keypoints, in face sizes, also compares faces that do not overlap;
     the overlap of the boxes weighs in their size.
@@ -228,8 +238,9 @@ def _costs(tracks: Array, faces: Array) -> Array:
     # Boxes without area must not divide by zero.
     union = np.maximum(area[:, None] + areas - intersection, 1e-9)
 
-    same = (distance <= GATE) & (np.maximum(*sizes) <= SIZE_RATIO * np.minimum(*sizes))
-    return np.where(same, distance + 1 - intersection / union, np.inf)
+    unseen = unseen[:, None]
+    same = (distance <= GATE + GATE_GROWTH * unseen) & (np.maximum(*sizes) <= SIZE_RATIO * np.minimum(*sizes))
+    return np.where(same, distance + 1 - intersection / union + unseen, np.inf)
 
 
 def _assign(costs: Array) -> tuple[Indices, Indices]:
@@ -248,13 +259,16 @@ def _assign(costs: Array) -> tuple[Indices, Indices]:
     return np.array([*pairs], np.intp), np.array([*pairs.values()], np.intp)
 
 
-def _lie_within(boxes: Array, looked_at: npt.NDArray[np.float32] | None) -> Mask:
-    """Which boxes [T, 2, 2] lie fully inside one of those looked at [W, 4]."""
+def _lie_within(
+    boxes: Array, looked_at: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None
+) -> Mask:
+    """Which boxes [T, 2, 2] lie fully inside one of those looked at, and are shown there."""
     if looked_at is None:
         return np.ones(len(boxes), np.bool_)
-    outer = looked_at.reshape(-1, 2, 2)
+    outer, smallest = looked_at[0].reshape(-1, 2, 2), looked_at[1]
     inside = (boxes[:, None, 0] >= outer[:, 0]) & (boxes[:, None, 1] <= outer[:, 1])
-    return np.asarray(inside.all(axis=-1).any(axis=-1))
+    shown = boxes[:, 1, :1] - boxes[:, 0, :1] >= smallest
+    return np.asarray((inside.all(axis=-1) & shown).any(axis=-1))
 
 
 def _smooth(found: Tracks, points: Array, size: Array, seconds: float) -> None:

@@ -7,6 +7,7 @@ ImageToTensorCalculator: the input's pixel i shows the frame at x0 + i * size / 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -133,6 +134,71 @@ def whole_frame(index: int, frame: Frame) -> list[Window]:
     return [Window(index, (frame.width - size) / 2, (frame.height - size) / 2, size)]
 
 
+class Levels(NamedTuple):
+    """The windows in which faces from a size up are seen whole.
+
+    Attributes:
+        windows: (x0, y0, size) each; the whole frame comes first, then from large to small.
+        smallest_face: that they show, in pixels of the frame.
+        bounded: whether that is larger than what was asked for, as that took too many windows.
+    """
+
+    windows: tuple[tuple[float, float, float], ...]
+    smallest_face: float
+    bounded: bool
+
+
+#: A frame is not searched in more windows than this; each costs a run of the network.
+MOST_WINDOWS = 256
+#: From one level to the next windows are so many times as large.
+LEVEL_RATIO = 2.0
+#: How much windows of a level overlap, in sizes of the largest face that only they show: it is
+#: seen whole in one of them, with something around it.
+OVERLAP = 1.25
+
+
+@lru_cache(maxsize=64)
+def levels(width: int, height: int, smallest_face: float, share: float) -> Levels:
+    """Cover a frame with square windows, so that any face from a size up is large enough in one.
+
+    Args:
+        width, height: of the frame in pixels.
+        smallest_face: in pixels of the frame; 0: only what the whole frame shows.
+        share: how large a face must be for the network, as a share of the window's side.
+
+    Returns:
+        The whole frame, then levels of windows inside it, each half as large as those before. With
+        more than `MOST_WINDOWS`, the smallest face is raised until they suffice.
+    """
+    longest = max(width, height)
+    whole = ((width - longest) / 2, (height - longest) / 2, float(longest))
+    asked = smallest_face
+    while True:
+        windows = [whole]
+        size = smallest_face / share
+        sizes = []
+        while smallest_face and size < longest:
+            sizes.append(min(size, min(width, height)))
+            size *= LEVEL_RATIO
+        for size in sorted(set(sizes), reverse=True):
+            overlap = OVERLAP * LEVEL_RATIO * share * size
+            windows += [
+                (x, y, float(round(size)))
+                for y in _starts(height, round(size), overlap)
+                for x in _starts(width, round(size), overlap)
+            ]
+        if len(windows) <= MOST_WINDOWS:
+            smallest = smallest_face if smallest_face and sizes else longest * share
+            return Levels(tuple(windows), smallest, smallest_face > asked)
+        smallest_face *= 1.1
+
+
+def _starts(length: int, size: int, overlap: float) -> list[float]:
+    """Where windows of a size begin along a side, at whole pixels, evenly."""
+    count = 1 + max(0, math.ceil((length - size) / max(size - overlap, 1)))
+    return [float(round(start)) for start in np.linspace(0, length - size, count)]
+
+
 class _Sampling(NamedTuple):
     """Which pixels of a view a part of the input shows.
 
@@ -233,3 +299,43 @@ def to_frame_coordinates(
     """
     squares = np.array([window[1:] for window in windows], np.float32).reshape(-1, 1, 3)
     return points * squares[..., 2:] + squares[..., :2]
+
+
+#: How near to a window's edge a box may come before it may be cut by it, in sides of the window.
+EDGE = 0.02
+
+
+def judge(
+    points: npt.NDArray[np.float32],
+    windows: Sequence[Window],
+    sizes: Sequence[tuple[int, int]],
+    plans: Sequence[Levels],
+    share: float,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Tell what windows show well from what others show better.
+
+    Args:
+        points: float32 [K, P, 2], whose first two are the box's corners, in pixels of the frame.
+        windows: the K windows they were found in.
+        sizes: width and height of each frame in pixels.
+        plans: all windows of each frame.
+        share: how large a face must be for the network, as a share of the window's side.
+
+    Returns:
+        bool [K], whether the window is a part of the frame; bool [K], whether it shows this face
+        well: whole, not cut by an edge of the window inside the frame, and not so small that
+        chance looks like a face where a smaller window would tell.
+    """
+    squares = np.array([window[1:] for window in windows], np.float32).reshape(-1, 3)
+    limits = np.array([sizes[window.frame] for window in windows], np.float32).reshape(-1, 2)
+    finest = np.array([plans[window.frame].windows[-1][2] for window in windows])
+    low, size = squares[:, :2], squares[:, 2:]
+    high = low + size
+    inside_low, inside_high = low > 0, high < limits
+    part = (inside_low | inside_high).any(axis=1)
+    margin = EDGE * size
+    cut = (inside_low & (points[:, 0] < low + margin)).any(axis=1)
+    cut |= (inside_high & (points[:, 1] > high - margin)).any(axis=1)
+    width = points[:, 1, 0] - points[:, 0, 0]
+    tiny = (width < share * size[:, 0]) & (size[:, 0] > finest)
+    return part, ~part | ~(cut | tiny)

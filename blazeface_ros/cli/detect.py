@@ -55,6 +55,14 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="faces that score below it are left out; 0: the model's own (default)",
     )
+    parser.add_argument(
+        '--smallest-face',
+        type=int,
+        default=0,
+        metavar='PIXELS',
+        help='search as many windows as it takes to see faces of this width in the picture; '
+        '0: the whole picture once (default)',
+    )
 
 
 def make_detector(options: argparse.Namespace) -> FaceDetector:
@@ -65,6 +73,7 @@ def make_detector(options: argparse.Namespace) -> FaceDetector:
         device=options.device,
         threads=options.threads,
         score_threshold=options.score_threshold,
+        smallest_face=options.smallest_face,
     )
 
 

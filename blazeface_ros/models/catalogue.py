@@ -25,6 +25,8 @@ class Model:
         input_size: side of the square input in pixels.
         grids: (cells along a side, anchors per cell) of each output layer, in output order.
         score_threshold: MediaPipe's own for these weights.
+        smallest_share: width of the smallest face that it finds reliably, as a share of the side
+            of its input (measured: docs/range.md).
         source_sha256: of the .tflite file, as MediaPipe published it, with these weights.
     """
 
@@ -32,6 +34,7 @@ class Model:
     input_size: int
     grids: tuple[tuple[int, int], ...]
     score_threshold: float
+    smallest_share: float
     source_sha256: str
 
     @property
@@ -61,6 +64,7 @@ MODELS = {
             input_size=256,
             grids=((16, 2), (8, 6)),
             score_threshold=0.65,
+            smallest_share=1 / 14,
             source_sha256='e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8',
         ),
         Model(
@@ -68,6 +72,7 @@ MODELS = {
             input_size=128,
             grids=((16, 2), (8, 6)),
             score_threshold=0.5,
+            smallest_share=1 / 7,
             source_sha256='3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633',
         ),
         Model(
@@ -75,6 +80,7 @@ MODELS = {
             input_size=192,
             grids=((48, 1),),
             score_threshold=0.6,
+            smallest_share=1 / 14,
             source_sha256='99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3',
         ),
         Model(
@@ -82,6 +88,7 @@ MODELS = {
             input_size=192,
             grids=((48, 1),),
             score_threshold=0.6,
+            smallest_share=1 / 14,
             source_sha256='671dd2f9ed11a78436fc21cc42357a803dfc6f73e9fb86541be942d5716c2dce',
         ),
     )
