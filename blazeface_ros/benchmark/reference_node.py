@@ -3,7 +3,7 @@
 One callback, cv_bridge, a default session of ONNX Runtime, the same weights, and an overlay that
 is always drawn. Written to be plain: nothing here is meant to be fast.
 
-Usage: reference_node.py MODEL.onnx
+Usage: reference_node.py MODEL.onnx RELIABILITY
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import onnxruntime
 import rclpy
 from cv_bridge import CvBridge
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
@@ -31,14 +32,15 @@ def make_anchors() -> np.ndarray:
 
 
 class ReferenceNode(Node):
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, reliability: str) -> None:
         super().__init__('reference')
         self.bridge = CvBridge()
         self.session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
         self.anchors = make_anchors()
         self.faces = self.create_publisher(Detection2DArray, '/camera0/faces', 10)
         self.overlay = self.create_publisher(Image, '/camera0/faces/overlay', 10)
-        self.create_subscription(Image, '/camera0/image_raw', self.on_image, 10)
+        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy[reliability.upper()])
+        self.create_subscription(Image, '/camera0/image_raw', self.on_image, qos)
 
     def on_image(self, message: Image) -> None:
         picture = self.bridge.imgmsg_to_cv2(message, 'bgr8')
@@ -83,7 +85,7 @@ class ReferenceNode(Node):
 def main() -> None:
     rclpy.init()
     with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
-        rclpy.spin(ReferenceNode(sys.argv[1]))
+        rclpy.spin(ReferenceNode(*sys.argv[1:]))
 
 
 if __name__ == '__main__':

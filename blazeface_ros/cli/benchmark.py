@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
+import math
 import platform
 import re
+import signal
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,21 @@ import blazeface_ros
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.benchmark import pictures
 from blazeface_ros.benchmark.contenders import gather
-from blazeface_ros.cli.tables import bundled_pictures
+from blazeface_ros.cli.tables import (
+    bundled_pictures,
+    check_outputs,
+    print_table,
+    progress_bar,
+    save_plot,
+    write_json,
+)
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.media import read_picture
 from blazeface_ros.models.catalogue import MODELS
-from blazeface_ros.models.conversion import need
 
 Row = dict[str, Any]
-#: Multiplications and additions of the network, from its layers (docs/models.md).
-FLOP = {'back': 377.5e6, 'front': 61.5e6, 'full_range': 211.3e6}
+#: Multiplications and additions of a network for one window, from its layers (docs/models.md).
+FLOP = {'back': 377.5e6, 'front': 61.5e6, 'full_range': 211.3e6, 'full_range_sparse': 234.4e6}
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,10 +69,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument('--yunet', type=Path, metavar='FILE', help="OpenCV's YuNet, .onnx")
     parser.add_argument(
-        '--growth', action='store_true', help='also: more faces, larger pictures, larger batches'
+        '--growth',
+        action='store_true',
+        help='also, of back on ONNX Runtime: more faces, larger pictures, larger batches',
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='draw the medians')
+    parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw the medians')
     ros = parser.add_argument_group('the node (--ros)')
     ros.add_argument('--ros', action='store_true', help='measure the node, as processes')
     ros.add_argument(
@@ -88,16 +99,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> int:
     """Measure and print."""
     for name in ('rounds', 'batch', 'rate', 'seconds'):
-        if getattr(options, name) <= 0:
-            raise ConfigurationError(f'--{name} is {getattr(options, name)}; it must be above 0')
-    need('tqdm')
-    if options.plot:
-        need('matplotlib')
-    report: dict[str, Any] = {'machine': machine()}
-    print(', '.join(f'{name} {value}' for name, value in report['machine'].items()))
-    report |= _measure_node(options) if options.ros else _measure_pictures(options)
+        value = getattr(options, name)
+        if not 0 < value < math.inf:
+            raise ConfigurationError(f'--{name} is {value}; it must be above 0')
+    if options.threads < 0:
+        raise ConfigurationError(f'--threads is {options.threads}; it must be 0 or more')
+    check_outputs(options.json, options.plot)
+    report = _measure_node(options) if options.ros else _measure_pictures(options)
     if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + '\n')
+        write_json(options.json, {'machine': machine(), **report})
     return 0
 
 
@@ -119,14 +129,20 @@ def machine() -> dict[str, str]:
     }
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r'([1-9]\d{0,4})x([1-9]\d{0,4})', text)
+def _print_machine() -> None:
+    print(', '.join(f'{name} {value}' for name, value in machine().items()))
+
+
+def _size(option: str, text: str) -> tuple[int, int]:
+    match = re.fullmatch(r'([1-9]\d{0,3})x([1-9]\d{0,3})', text)
     if match is None:
-        raise ConfigurationError(f"size '{text}' is not WIDTHxHEIGHT, such as 1280x720")
+        raise ConfigurationError(
+            f"--{option}: '{text}' is not WIDTHxHEIGHT in pixels (1 to 9999), such as 1280x720"
+        )
     return int(match[1]), int(match[2])
 
 
-def _names(option: str, value: str, known: Any) -> list[str]:
+def _names(option: str, value: str, known: Iterable[str]) -> list[str]:
     names = value.split(',')
     for name in names:
         if name not in known:
@@ -137,19 +153,18 @@ def _names(option: str, value: str, known: Any) -> list[str]:
 
 
 def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
-    from tqdm import tqdm
-
     models = _names('models', options.models, MODELS)
     backends = None
     if options.backends != 'all':
         backends = _names('backends', options.backends, BACKENDS)
+    size = _size('size', options.size)
     bundled = bundled_pictures()
     if len(bundled) < 2:
         raise ConfigurationError('the bundled pictures are not installed; install the package anew')
     portrait, scene = bundled
     picture = read_picture(options.picture) if options.picture else scene
-    picture = pictures.scaled_to(picture, *_size(options.size))
-    # One picture at a time is worked on by one thread, of every contender.
+    picture = pictures.scaled_to(picture, *size)
+    # What OpenCV does to a picture gets as many threads as the networks, of every contender.
     cv2.setNumThreads(options.threads or -1)
     contenders, missing = gather(
         models,
@@ -161,28 +176,31 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
         mediapipe=options.mediapipe,
         yunet=options.yunet,
     )
-    for sentence in missing:
-        print(sentence, file=sys.stderr)
-    if not contenders:
-        raise ConfigurationError('there is nothing to measure')
-    with tqdm(total=options.rounds, disable=not sys.stderr.isatty(), leave=False) as progress:
-        rows = pictures.measure(contenders, options.rounds, progress.update)
-    for contender in contenders:
-        contender.close()
+    with contextlib.ExitStack() as stack:
+        for contender in contenders:
+            stack.callback(contender.close)
+        for sentence in missing:
+            print(sentence, file=sys.stderr)
+        if not any(contender.ours for contender in contenders):
+            raise ConfigurationError(
+                f"no backend works here with --device '{options.device}'; what each lacks stands "
+                'above'
+            )
+        with progress_bar(options.rounds) as advance:
+            rows = pictures.measure(contenders, options.rounds, advance)
+    _print_machine()
     threads = options.threads or 'as many as help'
-    print(
-        f'\nPicture to faces: {options.size}, batch {options.batch}, threads {threads}, '
-        f'{options.rounds} rounds, ms'
+    _print_rows(
+        f'Picture to faces: {options.size}, batch {options.batch}, threads {threads}, '
+        f'{options.rounds} rounds, ms',
+        rows,
+        ('name', 'faces', 'median', 'p95', 'cpu', *pictures.STAGES, 'times as fast'),
     )
-    columns = ('name', 'faces', 'median', 'p95', 'cpu', *pictures.STAGES, 'times as fast')
-    print_rows(rows, columns)
     peak = pictures.machine_peak()
-    floors = ', '.join(
-        f'{name} {FLOP[name] / peak * 1e3:.1f} ms' for name in models if name in FLOP
-    )
-    print(f'\nOne core multiplies at {peak / 1e9:.0f} GFLOP/s; at that rate: {floors}')
+    floors = (f'{name} {options.batch * FLOP[name] / peak * 1e3:.1f} ms' for name in models)
+    print(f'\nOne core multiplies at {peak / 1e9:.0f} GFLOP/s; at that rate: {", ".join(floors)}')
     if options.plot:
-        pictures.plot(rows, options.plot)
+        save_plot(pictures.plot(rows), options.plot)
     report: dict[str, Any] = {'pictures': rows, 'flop_per_second': peak}
     if options.growth:
         arguments = options.threads, options.rounds
@@ -191,8 +209,8 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
             ('size', pictures.growth_with_size(scene, *arguments), 'size'),
             ('batch', pictures.growth_with_batch(scene, *arguments), 'batch'),
         ):
-            print(f'\nBy {title}, ms')
-            print_rows(grown, (by, 'faces', 'median', 'p95', *pictures.STAGES))
+            columns = (by, 'faces', 'median', 'p95', *pictures.STAGES)
+            _print_rows(f'By {title}: back on ONNX Runtime, ms', grown, columns)
             report[f'by {title}'] = grown
     return report
 
@@ -200,17 +218,25 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
 def _measure_node(options: argparse.Namespace) -> dict[str, Any]:
     from blazeface_ros.benchmark import nodes
 
+    if options.plot or options.growth:
+        raise ConfigurationError('--plot and --growth are of pictures: give them without --ros')
     plan = nodes.Plan(
-        [_size(size) for size in options.sizes.split(',')],
+        [_size('sizes', size) for size in options.sizes.split(',')],
         [_whole_number('cameras', number) for number in options.cameras.split(',')],
         options.rate,
         options.seconds,
         options.threads,
         options.reliability,
     )
-    rows = nodes.measure(plan)
-    print(f'\nImage stamp to faces: {plan.rate:g} Hz, {plan.reliability}, ms')
-    print_rows(rows, nodes.COLUMNS)
+    # Ended from outside, it takes its processes with it as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    turns = plan.turns()
+    with progress_bar(len(turns)) as advance:
+        rows = nodes.measure(plan, turns, advance)
+    _print_machine()
+    _print_rows(
+        f'Image stamp to faces: {plan.rate:g} Hz, {plan.reliability}, ms', rows, nodes.COLUMNS
+    )
     return {'node': rows}
 
 
@@ -220,13 +246,10 @@ def _whole_number(option: str, text: str) -> int:
     return int(text)
 
 
-def print_rows(rows: list[Row], columns: tuple[str, ...]) -> None:
-    """Print a table in Markdown; what is not known is left blank."""
-    table = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table)]
-    lines = ['| ' + ' | '.join(c.ljust(w) for c, w in zip(row, widths)) + ' |' for row in table]
-    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    print('\n'.join(lines))
+def _print_rows(title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Print a table; what is not known is left blank."""
+    print(f'\n{title}')
+    print_table([columns, *([_cell(row.get(name)) for name in columns] for row in rows)])
 
 
 def _cell(value: Any) -> str:

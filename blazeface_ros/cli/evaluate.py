@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
+import contextlib
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from blazeface_ros.cli.detect import add_detector_options, make_detector
-from blazeface_ros.cli.tables import print_table
+from blazeface_ros.cli.tables import (
+    check_outputs,
+    print_table,
+    progress_bar,
+    save_plot,
+    write_json,
+)
 from blazeface_ros.detector import FaceDetector
-from blazeface_ros.errors import ConfigurationError, ImageError
+from blazeface_ros.errors import ImageError
 from blazeface_ros.evaluation import (
     AnnotatedPicture,
     Counts,
@@ -69,7 +74,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> int:
     """Measure; 1 if a picture could not be read, after the others are done."""
-    _check_outputs(options.json, options.plot)
+    check_outputs(options.json, options.plot)
     detector = make_detector(options)
     pictures = _Pictures(read_ground_truth(options.ground_truth, options.images))
     print(
@@ -83,9 +88,8 @@ def run(options: argparse.Namespace) -> int:
         axes = 'width of the face [pixels]', 'recall'
         curves: list[Curve] = [('', list(far), [counts.recall for counts in far.values()])]
     else:
-        pictures.begin(1)
-        evaluation = evaluate(detector, pictures.samples())
-        pictures.end()
+        with pictures.progress(1):
+            evaluation = evaluate(detector, pictures.samples())
         print_evaluation(evaluation)
         numbers = _evaluation_as_dict(evaluation)
         axes = 'recall', 'precision'
@@ -95,26 +99,10 @@ def run(options: argparse.Namespace) -> int:
         ]
     if options.json:
         used = {'model': detector.model.name, 'score_threshold': detector.score_threshold}
-        text = json.dumps({**used, **numbers}, indent=1)
-        try:
-            options.json.write_text(text + '\n', encoding='utf-8')
-        except OSError as error:
-            raise ConfigurationError(f"--json '{options.json}': {error}") from error
+        write_json(options.json, {**used, **numbers})
     if options.plot:
         _plot(options.plot, curves, *axes)
     return int(bool(pictures.unreadable))
-
-
-def _check_outputs(json_file: Path | None, plot: Path | None) -> None:
-    """Before the long work, see to it that its results can be kept."""
-    for option, file in (('json', json_file), ('plot', plot)):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise ConfigurationError(f"--{option} '{file}': there is no such folder; make it first")
-    if plot is not None:
-        if plot.suffix.lower() != '.png':
-            raise ConfigurationError(f"--plot '{plot}': the file's name must end with .png")
-        if importlib.util.find_spec('matplotlib') is None:
-            raise ConfigurationError('--plot needs matplotlib: pip install matplotlib')
 
 
 class _Pictures:
@@ -122,21 +110,14 @@ class _Pictures:
 
     def __init__(self, pictures: Sequence[AnnotatedPicture]) -> None:
         self._pictures = pictures
-        self._progress: Any = None
+        self._advance: Callable[[], object] = lambda: None
         self.unreadable: set[Path] = set()
 
-    def begin(self, rounds: int) -> None:
+    @contextlib.contextmanager
+    def progress(self, rounds: int) -> Iterator[None]:
         """Show the bar for going so many times through all pictures."""
-        # A bar is a comfort: without tqdm, or a terminal, there is none.
-        if sys.stderr.isatty() and importlib.util.find_spec('tqdm') is not None:
-            from tqdm import tqdm
-
-            self._progress = tqdm(total=rounds * len(self._pictures), leave=False)
-
-    def end(self) -> None:
-        """Take the bar away."""
-        if self._progress is not None:
-            self._progress.close()
+        with progress_bar(rounds * len(self._pictures)) as self._advance:
+            yield
 
     def samples(self) -> Iterator[Sample]:
         """Once through; pictures that cannot be read are left out."""
@@ -147,21 +128,19 @@ class _Pictures:
                 if picture.file not in self.unreadable:
                     print(f'blazeface evaluate: {error}', file=sys.stderr)
                 self.unreadable.add(picture.file)
-            if self._progress is not None:
-                self._progress.update()
+            self._advance()
 
 
 def measure_far(detector: FaceDetector, pictures: _Pictures) -> dict[int, Counts]:
     """Count what is found of faces of each of `FAR_WIDTHS`."""
     far = {}
-    pictures.begin(len(FAR_WIDTHS))
-    for width in FAR_WIDTHS:
-        truths, found = [], []
-        for scene, truth in far_scenes(pictures.samples(), width):
-            truths.append(truth)
-            found.append(detector.detect(scene))
-        far[width] = count(truths, found)
-    pictures.end()
+    with pictures.progress(len(FAR_WIDTHS)):
+        for width in FAR_WIDTHS:
+            truths, found = [], []
+            for scene, truth in far_scenes(pictures.samples(), width):
+                truths.append(truth)
+                found.append(detector.detect(scene))
+            far[width] = count(truths, found)
     return far
 
 
@@ -259,7 +238,4 @@ def _plot(file: Path, curves: Sequence[Curve], x_label: str, y_label: str) -> No
     axes.grid(alpha=0.3)
     if len(curves) > 1:
         axes.legend()
-    try:
-        figure.savefig(file, dpi=150)
-    except OSError as error:
-        raise ConfigurationError(f"--plot '{file}': {error}") from error
+    save_plot(figure, file)

@@ -1,12 +1,19 @@
-"""What several verbs print."""
+"""What several verbs print and write."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.media import read_picture
 from blazeface_ros.models.catalogue import shared_file
 from blazeface_ros.models.parity import Difference
@@ -18,6 +25,67 @@ def bundled_pictures() -> list[npt.NDArray[np.uint8]]:
     """The pictures that the package ships, as many as are installed."""
     files = (shared_file(f'pictures/{name}') for name in ('astronaut.png', 'scene.jpg'))
     return [read_picture(file) for file in files if file is not None]
+
+
+def check_outputs(json_file: Path | None, plot: Path | None) -> None:
+    """Before the long work, see to it that its results can be kept.
+
+    Args:
+        json_file: of the option --json.
+        plot: of the option --plot.
+
+    Raises:
+        ConfigurationError: if there is no folder for one, the plot's name does not end with .png,
+            or there is no matplotlib for it.
+    """
+    for option, file in (('json', json_file), ('plot', plot)):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise ConfigurationError(f"--{option} '{file}': there is no such folder; make it first")
+    if plot is not None:
+        if plot.suffix.lower() != '.png':
+            raise ConfigurationError(f"--plot '{plot}': the file's name must end with .png")
+        if importlib.util.find_spec('matplotlib') is None:
+            raise ConfigurationError('--plot needs matplotlib: pip install matplotlib')
+
+
+def write_json(file: Path, report: dict[str, Any]) -> None:
+    """Write the file of the option --json.
+
+    Raises:
+        ConfigurationError: if it cannot be written.
+    """
+    try:
+        file.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
+    except OSError as error:
+        raise ConfigurationError(f"--json '{file}': {error}") from error
+
+
+def save_plot(figure: Any, file: Path) -> None:
+    """Write the file of the option --plot.
+
+    Args:
+        figure: of matplotlib.
+        file: ends with .png.
+
+    Raises:
+        ConfigurationError: if it cannot be written.
+    """
+    try:
+        figure.savefig(file, dpi=150)
+    except OSError as error:
+        raise ConfigurationError(f"--plot '{file}': {error}") from error
+
+
+@contextlib.contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[], object]]:
+    """A bar on a terminal, if tqdm is installed: a comfort; gives what to call after each step."""
+    if not sys.stderr.isatty() or importlib.util.find_spec('tqdm') is None:
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, leave=False) as progress:
+        yield progress.update
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
