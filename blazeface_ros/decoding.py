@@ -170,7 +170,8 @@ def merge_windows(
     kept: list[int] = []
     for face in range(len(faces)):
         covered = shared[face, kept].sum() > SAME_FACE * area[face]
-        if not (face < first_added and refuted[face]) and not covered and not same[face, kept].any():
+        shown_better = covered or same[face, kept].any()
+        if not shown_better and not (face < first_added and refuted[face]):
             kept.append(face)
     order = np.array(kept, np.intp)[np.argsort(-face_scores[kept], kind='stable')]
     return faces[order], face_scores[order]

@@ -70,7 +70,8 @@ class FaceDetector:
         smallest_face: int = 0,
         **backend_options: Any,
     ) -> None:
-        for name, value in (('threads', threads), ('max_faces', max_faces)):
+        whole_numbers = {'threads': threads, 'max_faces': max_faces, 'smallest_face': smallest_face}
+        for name, value in whole_numbers.items():
             if value < 0:
                 raise ConfigurationError(f'{name} is {value}; it must be 0 (automatic) or more')
         _check_thresholds(score_threshold, iou_threshold)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,8 @@ KEYPOINT_COLORS: tuple[Color, ...] = (
     (255, 255, 0),
 )
 BOX_COLOR = (80, 255, 80)
+TRAIL_COLOR = (255, 200, 80)
+WINDOW_COLOR = (200, 200, 200)
 CAPTION_COLOR = (230, 230, 230)
 TEXT_COLOR = (0, 0, 0)
 
@@ -32,7 +36,7 @@ def draw_faces(bgr: npt.NDArray[np.uint8], faces: Faces, caption: str = '') -> N
         faces: in pixels of the picture.
         caption: a line for the lower left corner.
     """
-    thickness = max(1, round(min(bgr.shape[:2]) / 240))
+    thickness = _thickness(bgr)
     for box, keypoints, score, name in zip(faces.boxes, faces.keypoints, faces.scores, faces.ids):
         x0, y0, x1, y1 = (int(value) for value in box.round())
         cv2.rectangle(bgr, (x0, y0), (x1, y1), BOX_COLOR, thickness, cv2.LINE_AA)
@@ -41,6 +45,41 @@ def draw_faces(bgr: npt.NDArray[np.uint8], faces: Faces, caption: str = '') -> N
         _label(bgr, f'{name} {score:.2f}'.strip(), x0, y0, BOX_COLOR, thickness)
     if caption:
         _label(bgr, caption, 0, bgr.shape[0], CAPTION_COLOR, thickness)
+
+
+def draw_trails(
+    bgr: npt.NDArray[np.uint8], trails: Iterable[npt.NDArray[np.float32]], scale: float = 1.0
+) -> None:
+    """Draw where tracked faces have been.
+
+    Args:
+        bgr: uint8 [H, W, 3], altered in place.
+        trails: centres of each face, float32 [P, 2] in pixels of the frame, newest last.
+        scale: size of the picture as a share of the frame.
+    """
+    lines = [(trail * scale).round().astype(np.int32) for trail in trails]
+    cv2.polylines(bgr, lines, False, TRAIL_COLOR, _thickness(bgr), cv2.LINE_AA)
+
+
+def draw_windows(
+    bgr: npt.NDArray[np.uint8],
+    squares: Iterable[tuple[float, float, float]],
+    scale: float = 1.0,
+) -> None:
+    """Draw where was searched.
+
+    Args:
+        bgr: uint8 [H, W, 3], altered in place.
+        squares: x0, y0, size of each window in pixels of the frame.
+        scale: size of the picture as a share of the frame.
+    """
+    for square in squares:
+        x0, y0, size = (round(value * scale) for value in square)
+        cv2.rectangle(bgr, (x0, y0), (x0 + size - 1, y0 + size - 1), WINDOW_COLOR, 1)
+
+
+def _thickness(bgr: npt.NDArray[np.uint8]) -> int:
+    return max(1, int(min(bgr.shape[:2]) / 240 + 0.5))
 
 
 def _label(

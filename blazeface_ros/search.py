@@ -17,7 +17,7 @@ import numpy.typing as npt
 from blazeface_ros.detector import FaceDetector
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.faces import Faces
-from blazeface_ros.tracking import Tracker
+from blazeface_ros.tracking import Looks, Tracker
 from blazeface_ros.windows import Frame, Levels, Window
 
 Square = tuple[float, float, float]
@@ -32,14 +32,13 @@ MOTION_STEP = 16
 MOTION_NOISE = 12
 
 
-@dataclass
 class Stream:
     """What is known of one camera's frames.
 
     Attributes:
         tracker: of its faces.
         windows: that were looked at in the last frame.
-        plan: all windows of its frames.
+        plan: all windows of its frames; None before the first.
     """
 
     def __init__(self) -> None:
@@ -89,6 +88,14 @@ class Stream:
         """Frames within which each window of the plan is looked at, at the worst."""
         return 2 * len(self.plan.windows) if self.plan else 0
 
+    def in_words(self) -> str:
+        """Where was looked at last, for diagnostics."""
+        if self.plan is None:
+            return 'nothing yet'
+        count, total = len(self.windows), len(self.plan.windows)
+        words = f'{count} of {total} windows, for faces from {self.plan.smallest_face:.0f} pixels'
+        return f'{words}; each window within {self.bound} images' if count < total else words
+
     def _motion(self, frame: Frame, plan: Levels) -> npt.NDArray[np.float64]:
         """The share of each window that has changed since the last frame, 0.02 and more."""
         step = max(1, MOTION_STEP // frame.reduction)
@@ -109,7 +116,8 @@ class Stream:
             for corners in (squares[:, :2], squares[:, :2] + squares[:, 2:])
         )
         moved = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-        return motion + moved / np.maximum((bottom - top) * (right - left), 1)
+        motion += moved / np.maximum((bottom - top) * (right - left), 1)
+        return motion
 
 
 def _around(
@@ -222,11 +230,7 @@ class Search:
         return tracked
 
     def _follow(
-        self,
-        faces: Faces,
-        tracker: Tracker,
-        seconds: float,
-        looked_at: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None,
+        self, faces: Faces, tracker: Tracker, seconds: float, looked_at: Looks | None
     ) -> Faces:
         tracker.lost_after, tracker.smooth = self.lost_after, self.smooth
         tracked = tracker.update(faces, seconds, looked_at)
@@ -244,10 +248,8 @@ def _share(budget: int, wanted: Sequence[int]) -> list[int]:
     return shares
 
 
-def _looked_at(
-    stream: Stream, frame: Frame, share: float
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """What a stream's windows showed: boxes, float32 [W, 4], and the smallest faces there, [W]."""
+def _looked_at(stream: Stream, frame: Frame, share: float) -> Looks:
+    """What a stream's windows showed."""
     assert stream.plan is not None
     squares = np.array([window[1:] for window in stream.windows], np.float32)
     low, side = squares[:, :2], squares[:, 2:]

@@ -22,21 +22,27 @@ from blazeface_ros.faces import KEYPOINT_NAMES, Faces
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+#: Parts of a frame, float32 [W, 4], x0, y0, x1, y1 in pixels, and the width of the smallest faces
+#: that each shows, float32 [W].
+Looks = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 #: Standard deviations, in face sizes of some 0.2 m: of a detected centre or size ...
-DETECTION_NOISE = 0.03
+DETECTION_NOISE = 0.06
 #: ... of a new face's speed per second (who walks by at 1.4 m/s makes seven) ...
 FIRST_SPEED = 6.0
 #: ... and of the change of speed in a second: people stop and turn in it, and so do cameras.
-SPEED_CHANGE = 6.0
+SPEED_CHANGE = 3.0
 
 #: How many face sizes from where it is expected a face is still the same one. Less loses those
 #: that turn on their heel; people shoulder to shoulder are more than two apart.
 GATE = 1.5
 #: ... and how many more for each second that it was not seen.
-GATE_GROWTH = 2.0
+GATE_GROWTH = 3.0
 #: How many times as large or small as expected it may be: nobody comes twice as near unforeseen.
 SIZE_RATIO = 2.0
+
+#: How many times as large or small it is predicted to become while it is not seen.
+SIZE_CHANGE = 1.25
 
 #: The one-euro filter's cut-off for a still face, in Hz: what Casiez et al. start tuning from.
 MIN_CUTOFF = 1.0
@@ -93,17 +99,16 @@ class Tracker:
         self,
         faces: Faces,
         seconds: float,
-        looked_at: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None,
+        looked_at: Looks | None = None,
     ) -> Faces:
         """Take in the next frame. If time goes back, all tracks end.
 
         Args:
             faces: what was found.
             seconds: the frame's time stamp.
-            looked_at: the parts of it that were searched, float32 [W, 4], x0, y0, x1, y1 in pixels
-                of the frame, and the width of the smallest faces that each shows, float32 [W];
-                None: all was searched for all. Parts at the frame's edges should reach beyond
-                them: a face that walks out of all parts counts as not looked for.
+            looked_at: the parts of it that were searched; None: all, for all faces. Parts at the
+                frame's edges should reach beyond them: a face that walks out of all parts counts
+                as not looked for.
 
         Returns:
             The faces in the order given, with ids, and then those known from before that were not
@@ -199,9 +204,9 @@ def _predict(tracks: Tracks, seconds: float) -> tuple[Array, Array]:
     transition = np.tile(np.eye(2), (len(tracks), 1, 1))
     transition[:, 0, 1] = dt
     state = transition @ tracks['state']
-    # The size must stay positive however long the prediction.
+    # What hides a face makes it narrower first: it does not go on shrinking.
     size = tracks['state'][:, 0, 2]
-    state[:, 0, 2] = np.clip(state[:, 0, 2], size / SIZE_RATIO, size * SIZE_RATIO)
+    state[:, 0, 2] = np.clip(state[:, 0, 2], size / SIZE_CHANGE, size * SIZE_CHANGE)
     # White noise on the acceleration, integrated over the time that passed.
     noise = np.stack([dt**3 / 3, dt**2 / 2, dt**2 / 2, dt], axis=-1).reshape(-1, 2, 2)
     covariance = transition @ tracks['covariance'] @ transition.swapaxes(1, 2)
@@ -259,9 +264,7 @@ def _assign(costs: Array) -> tuple[Indices, Indices]:
     return np.array([*pairs], np.intp), np.array([*pairs.values()], np.intp)
 
 
-def _lie_within(
-    boxes: Array, looked_at: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None
-) -> Mask:
+def _lie_within(boxes: Array, looked_at: Looks | None) -> Mask:
     """Which boxes [T, 2, 2] lie fully inside one of those looked at, and are shown there."""
     if looked_at is None:
         return np.ones(len(boxes), np.bool_)

@@ -140,16 +140,16 @@ class Levels(NamedTuple):
     Attributes:
         windows: (x0, y0, size) each; the whole frame comes first, then from large to small.
         smallest_face: that they show, in pixels of the frame.
-        bounded: whether that is larger than what was asked for, as that took too many windows.
+        note: where that is not what was asked for, and why; else ''.
     """
 
     windows: tuple[tuple[float, float, float], ...]
     smallest_face: float
-    bounded: bool
+    note: str
 
 
 #: A frame is not searched in more windows than this; each costs a run of the network.
-MOST_WINDOWS = 256
+MOST_WINDOWS = 160
 #: From one level to the next windows are so many times as large.
 LEVEL_RATIO = 2.0
 #: How much windows of a level overlap, in sizes of the largest face that only they show: it is
@@ -162,7 +162,8 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
     """Cover a frame with square windows, so that any face from a size up is large enough in one.
 
     Args:
-        width, height: of the frame in pixels.
+        width: of the frame in pixels.
+        height: of the frame in pixels.
         smallest_face: in pixels of the frame; 0: only what the whole frame shows.
         share: how large a face must be for the network, as a share of the window's side.
 
@@ -172,7 +173,12 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
     """
     longest = max(width, height)
     whole = ((width - longest) / 2, (height - longest) / 2, float(longest))
-    asked = smallest_face
+    asked, note = smallest_face, ''
+    if asked and asked >= longest * share:
+        note = (
+            f'smallest_face is {asked:g}, but one look at the whole picture of {width} x {height} '
+            f'shows faces from {longest * share:.0f} pixels on: it is all that is searched'
+        )
     while True:
         windows = [whole]
         size = smallest_face / share
@@ -188,9 +194,14 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
                 for x in _starts(width, round(size), overlap)
             ]
         if len(windows) <= MOST_WINDOWS:
-            smallest = smallest_face if smallest_face and sizes else longest * share
-            return Levels(tuple(windows), smallest, smallest_face > asked)
+            smallest = smallest_face if sizes else longest * share
+            return Levels(tuple(windows), smallest, note)
         smallest_face *= 1.1
+        note = (
+            f'smallest_face is {asked:g}, which takes more than {MOST_WINDOWS} windows of a '
+            f'picture of {width} x {height}: it is searched for faces from '
+            f'{smallest_face:.0f} pixels on'
+        )
 
 
 def _starts(length: int, size: int, overlap: float) -> list[float]:
@@ -332,10 +343,11 @@ def judge(
     low, size = squares[:, :2], squares[:, 2:]
     high = low + size
     inside_low, inside_high = low > 0, high < limits
-    part = (inside_low | inside_high).any(axis=1)
+    part: npt.NDArray[np.bool_] = np.any(inside_low | inside_high, axis=1)
     margin = EDGE * size
-    cut = (inside_low & (points[:, 0] < low + margin)).any(axis=1)
-    cut |= (inside_high & (points[:, 1] > high - margin)).any(axis=1)
+    cut = np.any(inside_low & (points[:, 0] < low + margin), axis=1)
+    cut |= np.any(inside_high & (points[:, 1] > high - margin), axis=1)
     width = points[:, 1, 0] - points[:, 0, 0]
     tiny = (width < share * size[:, 0]) & (size[:, 0] > finest)
-    return part, ~part | ~(cut | tiny)
+    clear: npt.NDArray[np.bool_] = ~part | ~(cut | tiny)
+    return part, clear

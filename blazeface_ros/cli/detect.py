@@ -12,7 +12,7 @@ import cv2
 
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.detector import FaceDetector
-from blazeface_ros.drawing import draw_faces
+from blazeface_ros.drawing import draw_faces, draw_windows
 from blazeface_ros.errors import ConfigurationError, ImageError
 from blazeface_ros.faces import KEYPOINT_NAMES, Faces
 from blazeface_ros.media import read_picture
@@ -29,6 +29,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--json', action='store_true', help='print one JSON object a picture')
     parser.add_argument(
         '--save', type=Path, metavar='FOLDER', help='write pictures with the faces drawn on'
+    )
+    parser.add_argument(
+        '--show-windows', action='store_true', help='draw the searched windows on saved pictures'
     )
     parser.set_defaults(run=run)
 
@@ -92,8 +95,13 @@ def run(options: argparse.Namespace) -> int:
             picture = read_picture(name)
             faces = detector.detect(picture)
             height, width = picture.shape[:2]
+            plan = detector.plan(width, height)
+            if plan.note:
+                print(f'blazeface detect: {name}: {plan.note}', file=sys.stderr)
             print(as_json(name, width, height, faces) if options.json else as_text(name, faces))
             if options.save:
+                if options.show_windows:
+                    draw_windows(picture, plan.windows)
                 draw_faces(picture, faces)
                 stem = Path(name).stem
                 saved[stem] += 1  # pictures of one name from several folders are all kept

@@ -13,7 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray, VisionInfo
 
 from blazeface_ros.detector import FaceDetector
-from blazeface_ros.drawing import draw_faces
+from blazeface_ros.drawing import draw_faces, draw_trails, draw_windows
 from blazeface_ros.faces import Faces
 from blazeface_ros.ros.diagnostics import CameraCounts
 from blazeface_ros.ros.images import (
@@ -31,6 +31,7 @@ from blazeface_ros.ros.qos import (
     image_qos,
     offered_by_all,
 )
+from blazeface_ros.search import Stream
 from blazeface_ros.windows import Frame
 
 #: What rmw calls a node whose endpoints were discovered before its name.
@@ -52,6 +53,7 @@ class Camera:
 
     Attributes:
         counts: what has happened so far.
+        stream: what is known of its images, for the search.
         idle: why no images are taken, '' if they are.
     """
 
@@ -78,6 +80,8 @@ class Camera:
         self.idle = ''
         self.topic = node.resolve_topic_name(self._requested_topic)
         self.counts = CameraCounts()
+        self.stream = Stream()
+        self._noted = ''
 
         self.faces = node.create_publisher(Detection2DArray, face_topic, RESULT_QOS)
         self._info = node.create_publisher(VisionInfo, f'{face_topic}/vision_info', LATCHED_QOS)
@@ -179,12 +183,19 @@ class Camera:
         """
         if not self._compressed:
             return frame_from_message(message)
-        needed = None if self._overlay_wanted() else detector.model.input_size
+        # Small windows need all pixels, as does the overlay.
+        whole_only = not self._settings['smallest_face'] and not self._overlay_wanted()
+        needed = detector.model.input_size if whole_only else None
         return self._reader.read(message, needed)
 
     def publish(self, message: Any, frame: Frame, faces: Faces) -> None:
         """Publish the faces of an image, and the overlay if someone watches it."""
         self.faces.publish(serialize(faces, message.header))
+        plan = self.stream.plan
+        if plan is not None and plan.note != self._noted:
+            self._noted = plan.note
+            if plan.note:
+                self._node.get_logger().warning(f'{self.topic}: {plan.note}')
         self.counts.processed += 1
         self.counts.faces += len(faces)
         now = time.monotonic()
@@ -210,6 +221,10 @@ class Camera:
         age = self._node.get_clock().now().nanoseconds - stamp.sec * 10**9 - stamp.nanosec
         latency = f'{age / 1e6:.0f} ms' if 0 <= age < 10**10 else 'old or unset stamp'
         caption = f'{message.header.frame_id}  {self.counts.rate_processed:.1f} Hz  {latency}'
+        if self._settings['overlay_windows']:
+            draw_windows(picture, [window[1:] for window in self.stream.windows], scale)
+        if self._settings['tracking']:
+            draw_trails(picture, self.stream.tracker.trails().values(), scale)
         draw_faces(picture, faces.scaled(scale), caption)
         return picture
 

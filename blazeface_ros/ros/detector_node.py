@@ -146,6 +146,7 @@ class DetectorNode(LifecycleNode):
             score_threshold=settings['score_threshold'],
             iou_threshold=settings['iou_threshold'],
             max_faces=settings['max_faces'],
+            smallest_face=settings['smallest_face'],
         )
 
     def _stop(self) -> None:
@@ -195,7 +196,13 @@ class DetectorNode(LifecycleNode):
             publishers = self.count_publishers(camera.topic)
             idle = camera.idle if self._worker is not None else 'the node is not active'
             array.status.append(
-                camera.counts.report(f'{name}: {camera.topic}', camera.topic, publishers, idle)
+                camera.counts.report(
+                    f'{name}: {camera.topic}',
+                    camera.topic,
+                    publishers,
+                    idle,
+                    camera.stream.in_words(),
+                )
             )
         self._diagnostics.publish(array)
 

@@ -85,7 +85,9 @@ class CameraCounts:
         self._reported = time.monotonic()
         self._before = (0, 0, 0)
 
-    def report(self, name: str, topic: str, publishers: int, idle: str) -> DiagnosticStatus:
+    def report(
+        self, name: str, topic: str, publishers: int, idle: str, searched: str
+    ) -> DiagnosticStatus:
         """What to say of the camera; called once a second.
 
         Rates are over the clock of this machine: stamps that jump, as of a bag in a loop, and
@@ -96,6 +98,7 @@ class CameraCounts:
             topic: of the images.
             publishers: how many publish on it.
             idle: why no images are taken, '' if they are.
+            searched: where in the last image.
         """
         now = time.monotonic()
         counts = (self.received, self.processed, self.dropped)
@@ -135,6 +138,7 @@ class CameraCounts:
                 'unreadable': self.unreadable,
                 'lost': self.lost,
                 'faces': self.faces,
+                'searched': searched,
             },
         )
 

@@ -19,6 +19,7 @@ from blazeface_ros.backends import BACKENDS
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.ros.qos import RELIABILITIES
+from blazeface_ros.search import SEARCHES
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,42 @@ DETECTOR = (
         live=True,
     ),
     Declaration(
+        'smallest_face',
+        0,
+        'Width in pixels of the image; 0: what one look at the whole image shows, else as many '
+        'windows are searched as it takes.',
+        limits=(0, 4096),
+        live=True,
+    ),
+    Declaration(
+        'search',
+        'exhaustive',
+        'Whether all windows of smallest_face are searched in each image, or some in turn (scan).',
+        choices=SEARCHES,
+        live=True,
+    ),
+    Declaration(
+        'windows_per_frame',
+        3,
+        'Of a scan; images of several cameras that come together share theirs.',
+        limits=(1, 160),
+        live=True,
+    ),
+    Declaration('tracking', False, 'Whether faces get ids that stay.', live=True),
+    Declaration(
+        'track_lost_after',
+        1.0,
+        'Seconds for which a face that is not seen keeps its id.',
+        limits=(0.05, 60.0),
+        live=True,
+    ),
+    Declaration(
+        'track_smoothing',
+        False,
+        'Whether jitter is taken out of tracked boxes and keypoints (one-euro filter).',
+        live=True,
+    ),
+    Declaration(
         'max_faces', 0, 'The best so many of an image; 0: no limit.', limits=(0, 1000), live=True
     ),
     Declaration(
@@ -182,6 +219,7 @@ DETECTOR = (
         limits=(1, 100),
         live=True,
     ),
+    Declaration('overlay_windows', False, 'Whether the searched windows are drawn.', live=True),
     Declaration('autostart', True, 'Whether the node configures and activates itself.'),
 )
 

@@ -13,6 +13,7 @@ from blazeface_ros.errors import BlazeFaceError
 from blazeface_ros.ros.camera import Camera
 from blazeface_ros.ros.diagnostics import Stages
 from blazeface_ros.ros.inbox import Inbox, Letter
+from blazeface_ros.search import Search
 from blazeface_ros.windows import Frame
 
 #: Failures in a row after which the network is loaded anew, once.
@@ -141,7 +142,12 @@ class Worker:
         self._busy_since = decoded
         try:
             with self._counting_failures():
-                found = detector.detect_batch(frames)
+                found = self._search().detect(
+                    detector,
+                    frames,
+                    [letter.sender.stream for letter in letters],
+                    [seconds_of(letter) for letter in letters],
+                )
         finally:
             hung, self._busy_since = self.hanging_for, None
         if self.inbox.closed:
@@ -185,7 +191,18 @@ class Worker:
         settings = self._settings
         self._detector.set_thresholds(settings['score_threshold'], settings['iou_threshold'])
         self._detector.max_faces = settings['max_faces']
+        self._detector.smallest_face = settings['smallest_face']
         return self._detector
+
+    def _search(self) -> Search:
+        settings = self._settings
+        return Search(
+            scan=settings['search'] == 'scan',
+            windows_per_frame=settings['windows_per_frame'],
+            tracking=settings['tracking'],
+            lost_after=settings['track_lost_after'],
+            smooth=settings['track_smoothing'],
+        )
 
     def _try_to_open(self) -> FaceDetector:
         if self._opening_error is not None and time.monotonic() < self._next_opening:
@@ -226,6 +243,12 @@ class Worker:
                 detector.close()
         except BlazeFaceError as error:
             self._logger.error(f'while giving the network back: {error}')
+
+
+def seconds_of(letter: Letter[Camera, Any]) -> float:
+    """When an image was taken; when it came, if its stamp was never set."""
+    stamp = letter.message.header.stamp
+    return stamp.sec + stamp.nanosec * 1e-9 or letter.arrival
 
 
 def describe(error: Exception) -> str:
