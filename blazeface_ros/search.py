@@ -18,7 +18,7 @@ from blazeface_ros.detector import FaceDetector
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.faces import Faces
 from blazeface_ros.tracking import Looks, Tracker
-from blazeface_ros.windows import Frame, Levels, Window
+from blazeface_ros.windows import Frame, Levels, Window, letterbox
 
 Square = tuple[float, float, float]
 
@@ -139,8 +139,7 @@ def _around(
         # Few sizes, and whole pixels, so that what is sampled of them can be kept.
         size = finest * 2 ** max(0, round(math.log2(max(x1 - x0, 1) * ROOM_AROUND / finest)))
         if size > largest:
-            longest = max(frame.width, frame.height)
-            square = (frame.width - longest) / 2, (frame.height - longest) / 2, float(longest)
+            square = letterbox(frame.width, frame.height)
         else:
             size = float(round(size))
             square = (
