@@ -73,7 +73,7 @@ class FaceDetector:
         whole_numbers = {'threads': threads, 'max_faces': max_faces, 'smallest_face': smallest_face}
         for name, value in whole_numbers.items():
             if value < 0:
-                raise ConfigurationError(f'{name} is {value}; it must be 0 (automatic) or more')
+                raise ConfigurationError(f'{name} is {value}; it must be 0 or more')
         _check_thresholds(score_threshold, iou_threshold)
         named, self.model_file = find_model(model)
         self.backend = open_backend(
