@@ -49,6 +49,12 @@ class Stream:
         self._last_look = np.empty(0, np.int64)
         self._samples: npt.NDArray[np.int16] | None = None
 
+    def follow(self, plan: Levels) -> None:
+        """Take over the plan of the next frame; with another one, all turns begin anew."""
+        if plan != self.plan:
+            self.plan = plan
+            self._last_look = np.arange(-len(plan.windows), 0) + self._frame + 1
+
     def choose(
         self, plan: Levels, share: float, frame: Frame, seconds: float, budget: int
     ) -> list[Square]:
@@ -65,9 +71,7 @@ class Stream:
             seconds: its time stamp.
             budget: how many windows.
         """
-        if plan is not self.plan:
-            self.plan = plan
-            self._last_look = np.arange(-len(plan.windows), 0)
+        self.follow(plan)
         self._frame += 1
         chosen: list[Square] = []
         if budget > 1:
@@ -216,7 +220,7 @@ class Search:
             squares: Sequence[Square] = plan.windows
             if self.scan and shares[i] < len(plan.windows):
                 squares = stream.choose(plan, share, frame, seconds[i], shares[i])
-            stream.plan = plan
+            stream.follow(plan)
             stream.windows = [Window(i, *square) for square in squares]
             looks += stream.windows
         found = detector.detect_batch(frames, looks)

@@ -153,8 +153,10 @@ MOST_WINDOWS = 160
 #: From one level to the next windows are so many times as large.
 LEVEL_RATIO = 2.0
 #: How much windows of a level overlap, in sizes of the largest face that only they show: it is
-#: seen whole in one of them, with something around it.
+#: seen whole in one of them, with something around it ...
 OVERLAP = 1.25
+#: ... but by no more than this share of their side, in panoramas many times as wide as high.
+MOST_OVERLAP = 0.75
 
 
 @lru_cache(maxsize=64)
@@ -187,7 +189,9 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
             sizes.append(min(size, min(width, height)))
             size *= LEVEL_RATIO
         for size in sorted(set(sizes), reverse=True):
-            overlap = OVERLAP * LEVEL_RATIO * share * size
+            # The next larger windows, which may be more than twice as large only above all levels.
+            larger = max(LEVEL_RATIO * size, longest if size == max(sizes) else 0)
+            overlap = min(OVERLAP * share * larger, MOST_OVERLAP * size)
             windows += [
                 (x, y, float(round(size)))
                 for y in _starts(height, round(size), overlap)
