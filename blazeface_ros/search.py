@@ -142,8 +142,10 @@ def _around(
         x0, y0, x1, y1 = remaining[0].tolist()
         # Few sizes, and whole pixels, so that what is sampled of them can be kept.
         size = finest * 2 ** max(0, round(math.log2(max(x1 - x0, 1) * ROOM_AROUND / finest)))
+        longest = max(frame.width, frame.height)
+        if size > largest and x1 - x0 < share * longest:
+            size = float(largest)  # in the whole frame it would be too small
         if size > largest:
-            longest = max(frame.width, frame.height)
             square = (frame.width - longest) / 2, (frame.height - longest) / 2, float(longest)
         else:
             size = float(round(size))
@@ -230,7 +232,9 @@ class Search:
         for faces, frame, stream, now in zip(found, frames, streams, seconds):
             partly = stream.plan is not None and len(stream.windows) < len(stream.plan.windows)
             looked_at = _looked_at(stream, frame, share) if partly else None
-            tracked.append(self._follow(faces, stream.tracker, now, looked_at))
+            faces = self._follow(faces, stream.tracker, now, looked_at)
+            # With those carried along they may have become too many again.
+            tracked.append(faces.best(detector.max_faces) if detector.max_faces else faces)
         return tracked
 
     def _follow(

@@ -182,7 +182,7 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
             f'shows faces from {longest * share:.0f} pixels on: it is all that is searched'
         )
     while True:
-        windows = [whole]
+        windows, enough = [whole], True
         size = smallest_face / share
         sizes = []
         while smallest_face and size < longest:
@@ -192,12 +192,12 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
             # The next larger windows, which may be more than twice as large only above all levels.
             larger = max(LEVEL_RATIO * size, longest if size == max(sizes) else 0)
             overlap = min(OVERLAP * share * larger, MOST_OVERLAP * size)
-            windows += [
-                (x, y, float(round(size)))
-                for y in _starts(height, round(size), overlap)
-                for x in _starts(width, round(size), overlap)
-            ]
-        if len(windows) <= MOST_WINDOWS:
+            rows, columns = (_starts(side, round(size), overlap) for side in (height, width))
+            enough = len(windows) + len(rows) * len(columns) <= MOST_WINDOWS
+            if not enough:
+                break
+            windows += [(x, y, float(round(size))) for y in rows for x in columns]
+        if enough:
             smallest = smallest_face if sizes else longest * share
             return Levels(tuple(windows), smallest, note)
         smallest_face *= 1.1
