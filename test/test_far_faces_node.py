@@ -29,6 +29,12 @@ def start_detector(*parameters):
 
 
 @pytest.fixture(scope='module')
+def small(astronaut):
+    """A picture with one face that is quick to send."""
+    return cv2.resize(astronaut, (256, 256))
+
+
+@pytest.fixture(scope='module')
 def far_scene(scene):
     """uint8 [540, 960, 3] bgr, with five faces that are too small for one look at the whole."""
     frame = np.full((540, 960, 3), 120, np.uint8)
@@ -157,12 +163,6 @@ def test_what_cannot_work_is_refused_while_it_runs(robot, small, name, value):
     assert not result.successful
     assert name in result.reason
     assert len(robot.ask(frame_at(small)).detections) == 1
-
-
-@pytest.fixture(scope='module')
-def small(astronaut):
-    """A picture with one face that is quick to send."""
-    return cv2.resize(astronaut, (256, 256))
 
 
 @pytest.mark.parametrize(
