@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.backends import open_backend
-from blazeface_ros.decoding import decode, make_anchors, merge_windows
+from blazeface_ros.decoding import decode, make_anchors, merge_overlapping, merge_windows
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.faces import Faces
 from blazeface_ros.models.catalogue import find_model
@@ -182,22 +182,39 @@ class FaceDetector:
         found_in = np.concatenate([part[0] + i * BATCH for i, part in enumerate(decoded)])
         points = np.concatenate([part[1] for part in decoded])
         scores = np.concatenate([part[2] for part in decoded])
-        points = to_frame_coordinates(points, [windows[i] for i in found_in])
-        sizes = [(frame.width, frame.height) for frame in frames]
-        plans = [self.plan(*size) for size in sizes]
-        share = self.model.smallest_share
-        part, clear = judge(points, [windows[i] for i in found_in], sizes, plans, share)
-        frame_of = np.array([window.frame for window in windows])[found_in]
+        seen_in = np.array(windows, np.float32)[found_in]
+        frame_of, squares = seen_in[:, 0], seen_in[:, 1:]
+        points = to_frame_coordinates(points, squares)
         faces = []
-        for frame, plan in enumerate(plans):
-            mine = (frame_of == frame) & clear
-            doubtful = share * max(sizes[frame]) if len(plan.windows) > 1 else 0.0
-            merged, merged_scores = merge_windows(
-                points[mine], scores[mine], part[mine], doubtful, self.iou_threshold
+        for i, frame in enumerate(frames):
+            mine = frame_of == i
+            merged, merged_scores = self._merge_frame(
+                frame, points[mine], scores[mine], squares[mine]
             )
             found = Faces(merged[:, :2].reshape(-1, 4), merged[:, 2:], merged_scores)
             faces.append(found.best(self.max_faces) if self.max_faces else found)
         return faces
+
+    def _merge_frame(
+        self,
+        frame: Frame,
+        points: npt.NDArray[np.float32],
+        scores: npt.NDArray[np.float32],
+        squares: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Merge what was found in some windows of a frame."""
+        width, height = frame.width, frame.height
+        longest = max(width, height)
+        finest = self.plan(width, height).windows[-1][2]
+        if finest == longest and (squares[:, 2] >= longest).all():
+            return merge_overlapping(points, scores, self.iou_threshold)
+        share = self.model.smallest_share
+        part, clear = judge(points, squares, (width, height), finest, share)
+        # What small windows would tell for sure, the whole frame alone does not.
+        doubtful = share * longest if finest < longest else 0.0
+        return merge_windows(
+            points[clear], scores[clear], part[clear], doubtful, self.iou_threshold
+        )
 
     def close(self) -> None:
         """Give the network back; may be called twice."""

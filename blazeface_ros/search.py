@@ -18,7 +18,7 @@ from blazeface_ros.detector import FaceDetector
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.faces import Faces
 from blazeface_ros.tracking import Looks, Tracker
-from blazeface_ros.windows import Frame, Levels, Window
+from blazeface_ros.windows import Frame, Levels, Window, letterbox
 
 Square = tuple[float, float, float]
 
@@ -146,7 +146,7 @@ def _around(
         if size > largest and x1 - x0 < share * longest:
             size = float(largest)  # in the whole frame it would be too small
         if size > largest:
-            square = (frame.width - longest) / 2, (frame.height - longest) / 2, float(longest)
+            square = letterbox(frame.width, frame.height)
         else:
             size = float(round(size))
             square = (

@@ -8,7 +8,6 @@ ImageToTensorCalculator: the input's pixel i shows the frame at x0 + i * size / 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -130,8 +129,13 @@ class Window(NamedTuple):
 
 def whole_frame(index: int, frame: Frame) -> list[Window]:
     """The windows of the classic letterbox: one, centred, as large as the frame's longer side."""
-    size = max(frame.width, frame.height)
-    return [Window(index, (frame.width - size) / 2, (frame.height - size) / 2, size)]
+    return [Window(index, *letterbox(frame.width, frame.height))]
+
+
+def letterbox(width: int, height: int) -> tuple[float, float, float]:
+    """x0, y0 and size of the square around a whole frame, centred, in its pixels."""
+    size = float(max(width, height))
+    return (width - size) / 2, (height - size) / 2, size
 
 
 class Levels(NamedTuple):
@@ -174,7 +178,6 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
         more than `MOST_WINDOWS`, the smallest face is raised until they suffice.
     """
     longest = max(width, height)
-    whole = ((width - longest) / 2, (height - longest) / 2, float(longest))
     asked, note = smallest_face, ''
     if asked and asked >= longest * share:
         note = (
@@ -182,7 +185,7 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
             f'shows faces from {longest * share:.0f} pixels on: it is all that is searched'
         )
     while True:
-        windows, enough = [whole], True
+        windows, enough = [letterbox(width, height)], True
         size = smallest_face / share
         sizes = []
         while smallest_face and size < longest:
@@ -301,19 +304,18 @@ def crop(frame: Frame, window: Window, out: npt.NDArray[np.float32]) -> None:
 
 
 def to_frame_coordinates(
-    points: npt.NDArray[np.float32], windows: Sequence[Window]
+    points: npt.NDArray[np.float32], squares: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """Carry points from their windows into their frames.
 
     Args:
         points: float32 [K, P, 2], in units of the window.
-        windows: the K windows they stand in.
+        squares: float32 [K, 3], x0, y0 and size of the windows they stand in.
 
     Returns:
         float32 [K, P, 2], in pixels of the frame.
     """
-    squares = np.array([window[1:] for window in windows], np.float32).reshape(-1, 1, 3)
-    return points * squares[..., 2:] + squares[..., :2]
+    return points * squares[:, None, 2:] + squares[:, None, :2]
 
 
 #: How near to a window's edge a box may come before it may be cut by it, in sides of the window.
@@ -322,18 +324,18 @@ EDGE = 0.02
 
 def judge(
     points: npt.NDArray[np.float32],
-    windows: Sequence[Window],
-    sizes: Sequence[tuple[int, int]],
-    plans: Sequence[Levels],
+    squares: npt.NDArray[np.float32],
+    size: tuple[int, int],
+    finest: float,
     share: float,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Tell what windows show well from what others show better.
+    """Tell what windows of a frame show well from what others show better.
 
     Args:
         points: float32 [K, P, 2], whose first two are the box's corners, in pixels of the frame.
-        windows: the K windows they were found in.
-        sizes: width and height of each frame in pixels.
-        plans: all windows of each frame.
+        squares: float32 [K, 3], x0, y0 and size of the windows they were found in.
+        size: width and height of the frame in pixels.
+        finest: side of the smallest windows of the frame's plan.
         share: how large a face must be for the network, as a share of the window's side.
 
     Returns:
@@ -341,17 +343,14 @@ def judge(
         well: whole, not cut by an edge of the window inside the frame, and not so small that
         chance looks like a face where a smaller window would tell.
     """
-    squares = np.array([window[1:] for window in windows], np.float32).reshape(-1, 3)
-    limits = np.array([sizes[window.frame] for window in windows], np.float32).reshape(-1, 2)
-    finest = np.array([plans[window.frame].windows[-1][2] for window in windows])
-    low, size = squares[:, :2], squares[:, 2:]
-    high = low + size
-    inside_low, inside_high = low > 0, high < limits
+    low, side = squares[:, :2], squares[:, 2:]
+    high = low + side
+    inside_low, inside_high = low > 0, high < np.array(size)
     part: npt.NDArray[np.bool_] = np.any(inside_low | inside_high, axis=1)
-    margin = EDGE * size
+    margin = EDGE * side
     cut = np.any(inside_low & (points[:, 0] < low + margin), axis=1)
     cut |= np.any(inside_high & (points[:, 1] > high - margin), axis=1)
     width = points[:, 1, 0] - points[:, 0, 0]
-    tiny = (width < share * size[:, 0]) & (size[:, 0] > finest)
+    tiny = (width < share * side[:, 0]) & (side[:, 0] > finest)
     clear: npt.NDArray[np.bool_] = ~part | ~(cut | tiny)
     return part, clear

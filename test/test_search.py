@@ -13,7 +13,7 @@ from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.evaluation import GroundTruth, match
 from blazeface_ros.scenes import cut_heads, walking_clip
 from blazeface_ros.search import Search, Stream
-from blazeface_ros.windows import MOST_WINDOWS, Window, judge, levels
+from blazeface_ros.windows import MOST_WINDOWS, judge, levels
 
 SHARE = 1 / 14
 WIDTH, HEIGHT = 640, 360
@@ -69,9 +69,8 @@ def test_every_face_lies_whole_in_a_window_that_shows_it_well(drawn):
     count = len(plan.windows)
     points = np.zeros((count, 8, 2), np.float32)
     points[:, :2] = np.float32(box).reshape(2, 2)
-    windows = [Window(0, *square) for square in plan.windows]
-    _, clear = judge(points, windows, [size], [plan], share)
     finest = plan.windows[-1][2]
+    _, clear = judge(points, np.float32(plan.windows), size, finest, share)
     assert any(
         shown and holds(square, box, -0.01) and (width >= share * square[2] or square[2] == finest)
         for square, shown in zip(plan.windows, clear)

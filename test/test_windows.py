@@ -66,7 +66,7 @@ def test_padded_rows_are_seen_without_their_padding():
 
 def test_points_go_back_into_the_pixels_of_their_frame():
     points = np.float32([[[0, 0], [1, 0.5]], [[0.5, 0.5], [-1, 2]]])
-    windows = [Window(0, 100, -20, 200), Window(1, 0, 0, 10)]
+    windows = np.float32([[100, -20, 200], [0, 0, 10]])
     expected = [[[100, -20], [300, 80]], [[5, 5], [-10, 20]]]
     np.testing.assert_allclose(to_frame_coordinates(points, windows), expected)
 
