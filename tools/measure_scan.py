@@ -1,8 +1,8 @@
 """What a scan finds and costs, on a clip of people who walk through: the figures of docs/range.md.
 
 Heads of the bundled pictures, 32 to 200 pixels wide, walk through 1920 x 1080 at 10 Hz; half of
-them pass behind a pillar. Prints recall, false positives and changed ids of the exhaustive search and of
-a scan, and what a frame costs beside one look at the whole.
+them pass behind a pillar. Prints recall, false positives and changed ids of the exhaustive search
+and of a scan, and what a frame costs beside one look at the whole.
 
 Usage: measure_scan.py [--smallest-face 32] [--windows 3] [--clips 5] [--ground-truth FILE]
 """
