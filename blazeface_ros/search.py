@@ -49,6 +49,12 @@ class Stream:
         self._last_look = np.empty(0, np.int64)
         self._samples: npt.NDArray[np.int16] | None = None
 
+    def follow(self, plan: Levels) -> None:
+        """Take over the plan of the next frame; with another one, all turns begin anew."""
+        if plan != self.plan:
+            self.plan = plan
+            self._last_look = np.arange(-len(plan.windows), 0) + self._frame + 1
+
     def choose(
         self, plan: Levels, share: float, frame: Frame, seconds: float, budget: int
     ) -> list[Square]:
@@ -65,9 +71,7 @@ class Stream:
             seconds: its time stamp.
             budget: how many windows.
         """
-        if plan is not self.plan:
-            self.plan = plan
-            self._last_look = np.arange(-len(plan.windows), 0)
+        self.follow(plan)
         self._frame += 1
         chosen: list[Square] = []
         if budget > 1:
@@ -138,6 +142,9 @@ def _around(
         x0, y0, x1, y1 = remaining[0].tolist()
         # Few sizes, and whole pixels, so that what is sampled of them can be kept.
         size = finest * 2 ** max(0, round(math.log2(max(x1 - x0, 1) * ROOM_AROUND / finest)))
+        longest = max(frame.width, frame.height)
+        if size > largest and x1 - x0 < share * longest:
+            size = float(largest)  # in the whole frame it would be too small
         if size > largest:
             square = letterbox(frame.width, frame.height)
         else:
@@ -215,7 +222,7 @@ class Search:
             squares: Sequence[Square] = plan.windows
             if self.scan and shares[i] < len(plan.windows):
                 squares = stream.choose(plan, share, frame, seconds[i], shares[i])
-            stream.plan = plan
+            stream.follow(plan)
             stream.windows = [Window(i, *square) for square in squares]
             looks += stream.windows
         found = detector.detect_batch(frames, looks)
@@ -225,7 +232,9 @@ class Search:
         for faces, frame, stream, now in zip(found, frames, streams, seconds):
             partly = stream.plan is not None and len(stream.windows) < len(stream.plan.windows)
             looked_at = _looked_at(stream, frame, share) if partly else None
-            tracked.append(self._follow(faces, stream.tracker, now, looked_at))
+            faces = self._follow(faces, stream.tracker, now, looked_at)
+            # With those carried along they may have become too many again.
+            tracked.append(faces.best(detector.max_faces) if detector.max_faces else faces)
         return tracked
 
     def _follow(

@@ -244,8 +244,8 @@ def _costs(tracks: Array, faces: Array, unseen: Array) -> Array:
     union = np.maximum(area[:, None] + areas - intersection, 1e-9)
 
     unseen = unseen[:, None]
-    near = distance <= GATE + GATE_GROWTH * unseen
-    same = near & (np.maximum(*sizes) <= SIZE_RATIO * np.minimum(*sizes))
+    same = distance <= GATE + GATE_GROWTH * unseen
+    same &= np.maximum(*sizes) <= SIZE_RATIO * np.minimum(*sizes)
     return np.where(same, distance + 1 - intersection / union + unseen, np.inf)
 
 

@@ -157,8 +157,10 @@ MOST_WINDOWS = 160
 #: From one level to the next windows are so many times as large.
 LEVEL_RATIO = 2.0
 #: How much windows of a level overlap, in sizes of the largest face that only they show: it is
-#: seen whole in one of them, with something around it.
+#: seen whole in one of them, with something around it ...
 OVERLAP = 1.25
+#: ... but by no more than this share of their side, in panoramas many times as wide as high.
+MOST_OVERLAP = 0.75
 
 
 @lru_cache(maxsize=64)
@@ -183,20 +185,22 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
             f'shows faces from {longest * share:.0f} pixels on: it is all that is searched'
         )
     while True:
-        windows = [letterbox(width, height)]
+        windows, enough = [letterbox(width, height)], True
         size = smallest_face / share
         sizes = []
         while smallest_face and size < longest:
             sizes.append(min(size, min(width, height)))
             size *= LEVEL_RATIO
         for size in sorted(set(sizes), reverse=True):
-            overlap = OVERLAP * LEVEL_RATIO * share * size
-            windows += [
-                (x, y, float(round(size)))
-                for y in _starts(height, round(size), overlap)
-                for x in _starts(width, round(size), overlap)
-            ]
-        if len(windows) <= MOST_WINDOWS:
+            # The next larger windows, which may be more than twice as large only above all levels.
+            larger = max(LEVEL_RATIO * size, longest if size == max(sizes) else 0)
+            overlap = min(OVERLAP * share * larger, MOST_OVERLAP * size)
+            rows, columns = (_starts(side, round(size), overlap) for side in (height, width))
+            enough = len(windows) + len(rows) * len(columns) <= MOST_WINDOWS
+            if not enough:
+                break
+            windows += [(x, y, float(round(size))) for y in rows for x in columns]
+        if enough:
             smallest = smallest_face if sizes else longest * share
             return Levels(tuple(windows), smallest, note)
         smallest_face *= 1.1

@@ -10,6 +10,8 @@ from conftest import PICTURES
 
 from blazeface_ros import KEYPOINT_NAMES
 from blazeface_ros.cli.main import main
+from blazeface_ros.drawing import WINDOW_COLOR, draw_windows
+from blazeface_ros.windows import levels
 
 ASTRONAUT, SCENE = str(PICTURES / 'astronaut.png'), str(PICTURES / 'scene.jpg')
 
@@ -65,11 +67,53 @@ def test_annotated_pictures_are_saved_also_when_names_repeat(tmp_path, capsys):
     assert 0 < drawn.any(axis=2).mean() < 0.1
 
 
+def test_far_faces_are_found_and_the_searched_windows_drawn_in_grey(tmp_path, capsys, scene):
+    frame = np.full((1080, 1920, 3), (60, 90, 30), np.uint8)
+    frame[300:552, 700:1148] = cv2.resize(scene, (448, 252), interpolation=cv2.INTER_AREA)
+    file = tmp_path / 'far.png'
+    cv2.imwrite(str(file), frame)
+    assert main(['detect', str(file)]) == 0
+    assert capsys.readouterr().out == f'{file}: 0 faces\n'
+    grey = {}
+    for options in ([], ['--show-windows']):
+        arguments = ['detect', str(file), '--smallest-face', '24', '--save', str(tmp_path / 'out')]
+        assert main([*arguments, *options]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.startswith(f'{file}: 5 faces\n')
+        assert captured.err == ''
+        saved = cv2.imread(str(tmp_path / 'out' / 'far_faces.png'))
+        grey[bool(options)] = (saved == WINDOW_COLOR).all(axis=2)
+    plan = levels(1920, 1080, 24, 1 / 14)
+    drawn = np.zeros((1080, 1920, 3), np.uint8)
+    draw_windows(drawn, plan.windows)
+    lines = drawn.any(axis=2)
+    lines[280:580, 680:1170] = False  # where faces and scores are drawn over them
+    assert lines.sum() > 10000
+    assert grey[True][lines].all()
+    assert not grey[False][lines].any()
+
+
+@pytest.mark.parametrize(
+    ('pixels', 'sentence'),
+    [
+        ('1', 'smallest_face is 1, which takes more than 160 windows of a picture of 512 x 512'),
+        ('400', 'smallest_face is 400, but one look at the whole picture of 512 x 512 shows'),
+    ],
+)
+def test_a_smallest_face_that_makes_no_sense_is_noted_and_the_faces_found(capsys, pixels, sentence):
+    assert main(['detect', ASTRONAUT, '--smallest-face', pixels]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f'{ASTRONAUT}: ')
+    assert 'score 0.87' in captured.out
+    assert f'blazeface detect: {ASTRONAUT}: {sentence}' in captured.err
+
+
 @pytest.mark.parametrize(
     ('options', 'sentence'),
     [
         (['--model', '/nowhere.onnx'], "model '/nowhere.onnx' is neither a known name"),
         (['--backend', 'banana'], "backend 'banana' is unknown; there are: onnxruntime"),
+        (['--smallest-face', '-1'], 'smallest_face is -1; it must be 0 (automatic) or more'),
         (['--score-threshold', '2'], 'score_threshold is 2.0; it must be between 0 and 1'),
         (['--save', ASTRONAUT], '--save'),
     ],

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from blazeface_ros.decoding import decode, make_anchors, merge_overlapping
+from blazeface_ros.decoding import (
+    SAME_FACE,
+    decode,
+    make_anchors,
+    merge_overlapping,
+    merge_windows,
+)
 
 SIZE = 256
 ANCHORS = make_anchors([(2, 1), (1, 2)])
@@ -173,3 +179,102 @@ def test_suppression_ends_also_on_boxes_of_no_or_negative_area_or_nan(drawn, iou
     with np.errstate(invalid='ignore'):
         merged, _ = merge_overlapping(points, scores, iou_threshold)
     assert len(merged) <= len(points)
+
+
+# Windows
+
+
+def merged_boxes(candidates, doubtful_width=0.0):
+    """Merge boxes x0, y0, x1, y1, score, part. Returns those left, with their scores."""
+    points = np.float32([candidate(*box[:4]) for box in candidates]).reshape(-1, 8, 2)
+    scores = np.float32([box[4] for box in candidates])
+    part = np.array([box[5] for box in candidates], bool)
+    faces, face_scores = merge_windows(points, scores, part, doubtful_width, 0.3)
+    assert faces.shape == (len(face_scores), 8, 2)
+    boxes = faces[:, :2].reshape(-1, 4).round(3).tolist()
+    return [(*box, score) for box, score in zip(boxes, face_scores.round(3).tolist())]
+
+
+def test_without_windows_faces_are_those_of_the_whole_frame():
+    points = np.stack([candidate(0, 0, 10, 10, 1), candidate(2, 0, 12, 10, 4)])
+    scores = np.float32([0.6, 0.9])
+    expected = merge_overlapping(points, scores, 0.3)
+    found = merge_windows(points, scores, np.zeros(2, bool), 0.0, 0.3)
+    for first, second in zip(found, expected):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_what_the_whole_frame_shows_stands_also_against_a_better_score_in_a_window():
+    assert merged_boxes([(0, 0, 10, 10, 0.7, False), (1, 0, 11, 10, 0.95, True)]) == [
+        pytest.approx((0, 0, 10, 10, 0.7))
+    ]
+
+
+def test_windows_add_what_they_alone_show_and_all_come_best_first():
+    found = merged_boxes(
+        [(0, 0, 10, 10, 0.7, False), (50, 0, 60, 10, 0.9, True), (90, 0, 95, 5, 0.65, True)]
+    )
+    assert [box[0] for box in found] == [50, 0, 90]
+    assert [box[4] for box in found] == pytest.approx([0.9, 0.7, 0.65])
+
+
+def test_what_several_windows_show_alike_is_merged_to_their_weighted_mean():
+    found = merged_boxes([(0, 0, 10, 10, 0.6, True), (2, 0, 12, 10, 0.9, True)])
+    assert found == [pytest.approx((1.2, 0, 11.2, 10, 0.9))]
+
+
+@pytest.mark.parametrize('in_whole', [False, True])
+def test_a_box_mostly_inside_another_is_the_same_face(in_whole):
+    large = (0, 0, 40, 40, 0.9, in_whole)
+    mostly = (33, 0, 43, 10, 0.8, True)  # by 70 %, an intersection over union of 0.04
+    barely = (36, 30, 46, 40, 0.8, True)  # by 40 %
+    assert [box[0] for box in merged_boxes([large, mostly, barely])] == [0, 36]
+
+
+def test_a_box_mostly_covered_by_several_faces_together_is_none_of_its_own():
+    left, right = (0, 0, 10, 10, 0.9, False), (14, 0, 24, 10, 0.9, False)
+    between = (7, 0, 17, 10, 0.95, True)  # 30 % of it is covered by each
+    assert len(merged_boxes([left, between])) == 2
+    assert [box[0] for box in merged_boxes([left, right, between])] == [0, 14]
+
+
+@pytest.mark.parametrize(
+    ('window', 'expected'),
+    [
+        (None, []),
+        ((0, 0, 10, 10, 0.9, True), [(0, 0, 10, 10, 0.7)]),
+        # It lies in it, but is quite another: it shows what looked like a face.
+        ((0, 0, 4, 4, 0.9, True), [(0, 0, 4, 4, 0.9)]),
+        ((50, 0, 60, 10, 0.9, True), [(50, 0, 60, 10, 0.9)]),
+    ],
+    ids=['in no window', 'alike', 'a part of it', 'elsewhere'],
+)
+def test_a_doubtful_face_of_the_whole_frame_stands_only_if_a_window_shows_it(window, expected):
+    found = merged_boxes([(0, 0, 10, 10, 0.7, False), *([window] if window else [])], 11)
+    assert found == [pytest.approx(face) for face in expected]
+
+
+def test_a_face_of_the_whole_frame_that_is_large_enough_needs_no_window():
+    assert len(merged_boxes([(0, 0, 10, 10, 0.7, False)], 10)) == 1
+
+
+def test_no_candidates_of_any_window_give_no_faces():
+    assert merged_boxes([]) == merged_boxes([], 10) == []
+
+
+@given(candidates, st.floats(0, 1), st.floats(0, 2), st.integers(0, 2**12 - 1))
+def test_no_face_of_a_window_lies_mostly_in_another(drawn, iou_threshold, doubtful_width, bits):
+    points, scores, _ = drawn
+    points = with_positive_sizes(points)
+    part = np.array([bits >> i & 1 for i in range(len(points))], bool)
+    faces, face_scores = merge_windows(points, scores, part, doubtful_width, iou_threshold)
+    assert list(face_scores) == sorted(face_scores, reverse=True)
+    whole, _ = merge_overlapping(points[~part], scores[~part], iou_threshold)
+    of_whole = {face.tobytes() for face in whole}
+    area = np.prod(faces[:, 1] - faces[:, 0], axis=1)
+    for i, first in enumerate(faces):
+        for j, second in enumerate(faces[:i]):
+            overlap = np.minimum(first[1], second[1]) - np.maximum(first[0], second[0])
+            if {first.tobytes(), second.tobytes()} <= of_whole or (overlap <= 0).any():
+                continue
+            assert np.prod(overlap) <= SAME_FACE * min(area[i], area[j]) * 1.0001

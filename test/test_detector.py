@@ -2,12 +2,14 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from conftest import ROOT, intersection_over_union
 
 from blazeface_ros import KEYPOINT_NAMES, FaceDetector, Faces, Frame
 from blazeface_ros.errors import ConfigurationError, ImageError, ModelError
+from blazeface_ros.windows import Window
 
 GOLDENS = json.loads((ROOT / 'test' / 'data' / 'mediapipe_astronaut.json').read_text())
 
@@ -122,11 +124,110 @@ def test_a_picture_that_is_none_costs_only_itself(detector, astronaut):
     assert len(detector.detect(astronaut)) == 1
 
 
+# Far faces
+
+
+@pytest.fixture(scope='module')
+def far():
+    """A detector for faces from 24 pixels on."""
+    return FaceDetector(threads=1, smallest_face=24)
+
+
+def from_afar(picture, scale, x=700, y=300):
+    """A frame, uint8 [1080, 1920, 3], with a picture reduced in it."""
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    frame = np.full((1080, 1920, 3), 120, np.uint8)
+    frame[y : y + small.shape[0], x : x + small.shape[1]] = small
+    return frame
+
+
+def shared_with_the_smaller(first, second):
+    """Which share of the smaller of two boxes lies in the larger."""
+    width, height = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    area = min(np.prod(box[2:] - box[:2]) for box in (first, second))
+    return max(width, 0) * max(height, 0) / area
+
+
+@pytest.mark.parametrize(('scale', 'in_whole'), [(0.5, 1), (0.35, 0)])
+def test_faces_too_far_for_the_whole_frame_are_found_in_its_windows(
+    detector, far, scene, scale, in_whole
+):
+    frame = from_afar(scene, scale)
+    assert len(detector.detect(frame)) == in_whole
+    faces = far.detect(frame)
+    near = detector.detect(scene)
+    assert len(faces) == len(near) == 5
+    assert list(faces.scores) == sorted(faces.scores, reverse=True)
+    expected = near.boxes * scale + np.float32([700, 300, 700, 300])
+    for box in expected:
+        # The network's boxes of one face differ with how large it is shown.
+        assert max(intersection_over_union(box, other) for other in faces.boxes) > 0.4
+
+
+@pytest.mark.parametrize('scale', [1.0, 0.6, 0.4, 0.3])
+@pytest.mark.parametrize('smallest_face', [16, 24, 40, 64])
+def test_no_face_comes_twice_from_several_windows(scene, scale, smallest_face):
+    detector = FaceDetector(threads=1, smallest_face=smallest_face)
+    boxes = detector.detect(from_afar(scene, scale, 300, 200)).boxes
+    assert len(boxes) >= 2
+    for i, first in enumerate(boxes):
+        assert all(shared_with_the_smaller(first, second) <= 0.5 for second in boxes[:i])
+
+
+@pytest.mark.parametrize('smallest_face', [16, 40, 80])
+def test_faces_that_the_whole_frame_shows_well_stay_bit_for_bit(detector, scene, smallest_face):
+    expected = detector.detect(scene)
+    large = expected.boxes[:, 2] - expected.boxes[:, 0] >= 1280 / 14
+    assert large.sum() >= 3
+    found = FaceDetector(threads=1, smallest_face=smallest_face).detect(scene)
+    for field in ('boxes', 'keypoints', 'scores'):
+        before = [values.tobytes() for values in getattr(expected, field)[large]]
+        assert set(before) <= {values.tobytes() for values in getattr(found, field)}
+
+
+def test_a_face_on_the_border_of_windows_comes_once_and_where_it_is(detector, astronaut):
+    far = FaceDetector(threads=1, smallest_face=48)
+    near = detector.detect(astronaut).boxes[0]
+    scale = 56 / (near[2] - near[0])
+    near = near * scale
+    finest = [window for window in far.plan(1920, 1080).windows if window[2] == 672]
+    borders = sorted({x for x0, _, size in finest for x in (x0, x0 + size)} - {0, 1920})
+    rows = sorted({y for _, y0, size in finest for y in (y0, y0 + size)} - {0, 1080})
+    assert borders and rows
+    for border, row in [(x, 500) for x in borders] + [(900, y) for y in rows]:
+        x = round(border - (near[0] + near[2]) / 2)
+        y = round(row - (near[1] + near[3]) / 2)
+        faces = far.detect(from_afar(astronaut, scale, x, y))
+        assert len(faces) == 1
+        expected = near + np.float32([x, y, x, y])
+        assert shared_with_the_smaller(faces.boxes[0], expected) > 0.8
+        assert intersection_over_union(faces.boxes[0], expected) > 0.3
+
+
+def test_a_batch_of_far_faces_equals_single_pictures(far, scene, astronaut):
+    pictures = [from_afar(scene, 0.4), astronaut, from_afar(scene, 0.3, 100, 50)]
+    for faces, picture in zip(far.detect_batch(pictures), pictures):
+        assert_same_faces(faces, far.detect(picture))
+
+
+def test_only_the_windows_asked_for_are_looked_at(far, scene):
+    frame = from_afar(scene, 0.35)
+    windows = [Window(0, *square) for square in far.plan(1920, 1080).windows]
+    (everything,) = far.detect_batch([frame], windows)
+    assert_same_faces(everything, far.detect(frame))
+    beside = [window for window in windows if window.x0 >= 1200]
+    assert beside
+    assert len(far.detect_batch([frame], beside)[0]) == 0
+    around = [window for window in windows if window not in beside]
+    assert len(far.detect_batch([frame], around)[0]) == 5
+
+
 @pytest.mark.parametrize(
     ('setting', 'sentence'),
     [
         ({'score_threshold': 1.5}, 'score_threshold is 1.5; it must be between 0 and 1'),
         ({'iou_threshold': float('nan')}, 'iou_threshold is nan; it must be between 0 and 1'),
+        ({'smallest_face': -1}, r'smallest_face is -1; it must be 0 \(automatic\) or more'),
         ({'threads': -1}, r'threads is -1; it must be 0 \(automatic\) or more'),
         ({'backend': 'banana'}, "backend 'banana' is unknown; there are: onnxruntime"),
         ({'device': 'tpu'}, "device 'tpu' is unknown to backend 'onnxruntime'"),
