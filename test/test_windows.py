@@ -9,6 +9,7 @@ from blazeface_ros.windows import (
     Frame,
     Window,
     crop,
+    judge,
     to_frame_coordinates,
     whole_frame,
 )
@@ -99,3 +100,53 @@ def test_what_is_no_picture_is_refused_with_what_it_is(picture):
 def test_a_picture_too_large_to_be_sampled_is_refused_with_its_size():
     with pytest.raises(ImageError, match=r'a picture of 40000 x 1 is too large: .* 32766'):
         Frame.of(np.zeros((1, 40000, 3), np.uint8))
+
+
+def judged(box, square):
+    """Whether a box found in a square of a frame of 400 x 300 is of a part, and shown well.
+
+    The finest windows are 100 wide, and faces should be a tenth of their window.
+    """
+    points = np.zeros((1, 8, 2), np.float32)
+    points[0, :2] = np.float32(box).reshape(2, 2)
+    part, clear = judge(points, np.float32([square]), (400, 300), 100, 0.1)
+    return bool(part[0]), bool(clear[0])
+
+
+@pytest.mark.parametrize('box', [(-50, -60, 450, 350), (0, 0, 5, 5), (390, 100, 410, 120)])
+def test_what_the_whole_frame_shows_is_neither_cut_nor_too_small(box):
+    assert judged(box, (0, -50, 400)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ('box', 'clear'),
+    [
+        ((130, 130, 170, 170), True),
+        ((103, 103, 140, 140), True),
+        ((101, 130, 140, 170), False),
+        ((130, 101, 170, 140), False),
+        ((160, 130, 199, 170), False),
+        ((130, 160, 170, 199), False),
+        ((90, 90, 210, 210), False),
+    ],
+)
+def test_a_box_at_the_edge_of_a_window_inside_the_frame_may_be_cut(box, clear):
+    assert judged(box, (100, 100, 100)) == (True, clear)
+
+
+@pytest.mark.parametrize(
+    ('square', 'box'),
+    [
+        ((0, 0, 100), (-10, -5, 30, 30)),
+        ((300, 200, 100), (370, 270, 410, 310)),
+    ],
+)
+def test_at_the_edge_of_the_frame_a_box_may_reach_beyond(square, box):
+    assert judged(box, square) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ('size', 'width', 'clear'), [(200, 19, False), (200, 21, True), (100, 5, True)]
+)
+def test_what_is_too_small_for_a_window_is_left_to_the_finest(size, width, clear):
+    assert judged((50, 50, 50 + width, 50 + width), (0, 0, size)) == (True, clear)
