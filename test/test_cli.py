@@ -113,7 +113,7 @@ def test_a_smallest_face_that_makes_no_sense_is_noted_and_the_faces_found(capsys
     [
         (['--model', '/nowhere.onnx'], "model '/nowhere.onnx' is neither a known name"),
         (['--backend', 'banana'], "backend 'banana' is unknown; there are: onnxruntime"),
-        (['--smallest-face', '-1'], 'smallest_face is -1; it must be 0 (automatic) or more'),
+        (['--smallest-face', '-1'], 'smallest_face is -1; it must be 0 or more'),
         (['--score-threshold', '2'], 'score_threshold is 2.0; it must be between 0 and 1'),
         (['--save', ASTRONAUT], '--save'),
     ],
