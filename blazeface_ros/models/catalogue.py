@@ -88,7 +88,7 @@ MODELS = {
             input_size=192,
             grids=((48, 1),),
             score_threshold=0.6,
-            smallest_share=1 / 14,
+            smallest_share=1 / 10,
             source_sha256='671dd2f9ed11a78436fc21cc42357a803dfc6f73e9fb86541be942d5716c2dce',
         ),
     )

@@ -91,7 +91,7 @@ class _Graph:
         """Hand a skip on, by a 1x1 convolution: to itself, or with channels of zeros added.
 
         ONNX Runtime adds two convolutions in one pass and in its blocked layout. Any other sum
-        brings all that follows it back to the plain layout: a fifth of the time of `back`.
+        brings all that follows it back to the plain layout: a sixth of the time of `back`.
         """
         weight = np.eye(_channels(step), channels)[..., None, None]
         constant = self.constant(f'{step.name}.identity', weight, np.float32)
