@@ -75,7 +75,7 @@ class Stream:
         self._frame += 1
         chosen: list[Square] = []
         if budget > 1:
-            expected = self.tracker.expected(seconds)
+            expected = _meeting_first(self.tracker.expected(seconds))
             chosen = _around(expected, plan.windows[-1][2], share, frame)[: budget - 1]
         motion = self._motion(frame, plan)
         for turn in range(min(budget - len(chosen), len(plan.windows))):
@@ -122,6 +122,14 @@ class Stream:
         moved = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
         motion += moved / np.maximum((bottom - top) * (right - left), 1)
         return motion
+
+
+def _meeting_first(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Boxes [T, 4], those that touch another first: who is who there shows only by looking."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    touching = (low[:, None] < high).all(axis=2) & (high[:, None] > low).all(axis=2)
+    alone = touching.sum(axis=1) == 1
+    return boxes[np.argsort(alone, kind='stable')]
 
 
 def _around(

@@ -254,6 +254,16 @@ def test_faces_close_together_share_a_window():
     assert set(chosen[1:]) <= set(PLAN.windows)
 
 
+@pytest.mark.parametrize('meeting', [0, 1, 2])
+def test_faces_that_meet_are_looked_at_before_those_alone(meeting):
+    places = [[30, 30, 40, 40], [300, 150, 310, 160], [600, 320, 610, 330]]
+    x0, y0, x1, y1 = places[meeting]
+    stream = Stream()
+    stream.tracker.update(faces_in([*places, [x0 + 7, y0, x1 + 7, y1]]), 0)
+    chosen = stream.choose(PLAN, SHARE, still(), 0, 2)
+    assert holds(chosen[0], [x0, y0, x1 + 7, y1])
+
+
 # Searching
 
 
