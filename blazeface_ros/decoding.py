@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.boxes import areas, intersections
 from blazeface_ros.faces import KEYPOINT_NAMES
 
 Array = npt.NDArray[np.float32]
@@ -157,13 +158,11 @@ def merge_windows(
         return whole
     added = merge_overlapping(points[part], scores[part], iou_threshold)
     faces, face_scores = (np.concatenate(pair) for pair in zip(whole, added))
-    low, high = faces[:, 0], faces[:, 1]
-    overlap = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
-    area = np.prod(high - low, axis=1)
-    shared = np.maximum(overlap, 0).prod(axis=2)
+    boxes = faces[:, :2].reshape(-1, 4)
+    area, shared = areas(boxes), intersections(boxes, boxes)
     same = shared > SAME_FACE * np.minimum(area[:, None], area)
     first_added = len(whole[1])
-    doubtful = high[:first_added, 0] - low[:first_added, 0] < doubtful_width
+    doubtful = boxes[:first_added, 2] - boxes[:first_added, 0] < doubtful_width
     alike = shared * (1 + iou_threshold) > iou_threshold * (area[:, None] + area)
     refuted = doubtful & ~alike[:first_added, first_added:].any(axis=1)
     # What the whole frame shows comes first, then the better score.

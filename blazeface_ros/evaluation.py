@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.boxes import areas, intersections, overlaps
 from blazeface_ros.detector import FaceDetector
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.faces import KEYPOINT_NAMES, Faces
@@ -238,35 +239,6 @@ def _parse_wider(text: str, path: Path) -> list[tuple[str, GroundTruth]]:
     return named
 
 
-def overlaps(first: Array, second: Array) -> Array:
-    """Intersection over union of each of some boxes with each of others.
-
-    Args:
-        first: float32 [M, 4], x0, y0, x1, y1.
-        second: float32 [N, 4].
-
-    Returns:
-        float32 [M, N].
-    """
-    shared = _intersections(first, second)
-    union = _areas(first)[:, None] + _areas(second) - shared
-    ratio: Array = shared / np.maximum(union, np.float32(1e-9))
-    return ratio
-
-
-def _intersections(first: Array, second: Array) -> Array:
-    """The area that each of M boxes shares with each of N, float32 [M, N]."""
-    a, b = first[:, None], second[None]
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared: Array = np.prod(np.maximum(sides, 0), axis=-1)
-    return shared
-
-
-def _areas(boxes: Array) -> Array:
-    areas: Array = np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1)
-    return areas
-
-
 #: In place of a face's index in what `match` returns.
 FALSE_POSITIVE, ON_IGNORED = -1, -2
 
@@ -287,8 +259,8 @@ def match(faces: Faces, truth: GroundTruth, iou_threshold: float) -> npt.NDArray
         return matched
     overlap = overlaps(faces.boxes, truth.boxes)
     overlap[overlap < iou_threshold] = 0
-    on_ignored = _intersections(faces.boxes, truth.boxes[truth.ignored])
-    excused = np.any(on_ignored >= iou_threshold * _areas(faces.boxes)[:, None], axis=1)
+    on_ignored = intersections(faces.boxes, truth.boxes[truth.ignored])
+    excused = np.any(on_ignored >= iou_threshold * areas(faces.boxes)[:, None], axis=1)
     free = ~truth.ignored
     for i, row in enumerate(overlap):
         best = int(np.argmax(row * free))
@@ -400,7 +372,7 @@ def measure(
         present += truth.widths[~truth.ignored].tolist()
         hit += truth.widths[known].tolist()
         wrong += (faces.boxes[:, 2] - faces.boxes[:, 0])[matched == FALSE_POSITIVE].tolist()
-        size = np.sqrt(_areas(truth.boxes[known]))
+        size = np.sqrt(areas(truth.boxes[known]))
         apart = np.linalg.norm(faces.keypoints[matched >= 0] - truth.keypoints[known], axis=2)
         distances.append(apart / size[:, None])
     counts = zip(*(np.histogram(widths, SIZES)[0].tolist() for widths in (present, hit, wrong)))

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.boxes import overlaps
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.evaluation import Array, GroundTruth, Sample, overlaps
+from blazeface_ros.evaluation import Array, GroundTruth, Sample
 from blazeface_ros.media import Pixels
 
 #: The size of all scenes in pixels.

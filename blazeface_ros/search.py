@@ -237,9 +237,9 @@ class Search:
         if not (self.tracking or self.scan):
             return found
         tracked = []
-        for faces, frame, stream, now in zip(found, frames, streams, seconds):
-            partly = stream.plan is not None and len(stream.windows) < len(stream.plan.windows)
-            looked_at = _looked_at(stream, frame, share) if partly else None
+        for faces, frame, stream, plan, now in zip(found, frames, streams, plans, seconds):
+            partly = len(stream.windows) < len(plan.windows)
+            looked_at = _looked_at(stream.windows, plan, frame, share) if partly else None
             faces = self._follow(faces, stream.tracker, now, looked_at)
             # With those carried along they may have become too many again.
             tracked.append(faces.best(detector.max_faces) if detector.max_faces else faces)
@@ -264,15 +264,14 @@ def _share(budget: int, wanted: Sequence[int]) -> list[int]:
     return shares
 
 
-def _looked_at(stream: Stream, frame: Frame, share: float) -> Looks:
-    """What a stream's windows showed."""
-    assert stream.plan is not None
-    squares = np.array([window[1:] for window in stream.windows], np.float32)
+def _looked_at(windows: Sequence[Window], plan: Levels, frame: Frame, share: float) -> Looks:
+    """What some windows of a frame showed."""
+    squares = np.array([window[1:] for window in windows], np.float32)
     low, side = squares[:, :2], squares[:, 2:]
     high = low + side
     # Near an edge inside the frame a face may be cut; beyond the frame's own there is none.
     margin, far = side / 16, np.float32(1e6)
     low = np.where(low > 0, low + margin, -far)
     high = np.where(high < (frame.width, frame.height), high - margin, far)
-    smallest = np.where(side > stream.plan.windows[-1][2], side * share, 0)
+    smallest = np.where(side > plan.windows[-1][2], side * share, 0)
     return np.concatenate([low, high], axis=1), smallest[:, 0]

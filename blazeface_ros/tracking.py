@@ -17,6 +17,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.boxes import overlaps
 from blazeface_ros.faces import KEYPOINT_NAMES, Faces
 
 Array = npt.NDArray[np.float64]
@@ -236,17 +237,12 @@ def _costs(tracks: Array, faces: Array, unseen: Array) -> Array:
     offsets = tracks[:, None, 2:] - faces[:, 2:]
     distance = np.hypot(offsets[..., 0], offsets[..., 1]).mean(axis=-1) * 2 / (sizes[0] + sizes[1])
 
-    overlap = np.minimum(tracks[:, None, 1], faces[:, 1])
-    overlap -= np.maximum(tracks[:, None, 0], faces[:, 0])
-    intersection = np.maximum(overlap, 0).prod(axis=-1)
-    area, areas = ((points[:, 1] - points[:, 0]).prod(axis=-1) for points in (tracks, faces))
-    # Boxes without area must not divide by zero.
-    union = np.maximum(area[:, None] + areas - intersection, 1e-9)
+    overlap = overlaps(*(points[:, :2].reshape(-1, 4) for points in (tracks, faces)))
 
     unseen = unseen[:, None]
     same = distance <= GATE + GATE_GROWTH * unseen
     same &= np.maximum(*sizes) <= SIZE_RATIO * np.minimum(*sizes)
-    return np.where(same, distance + 1 - intersection / union + unseen, np.inf)
+    return np.where(same, distance + 1 - overlap + unseen, np.inf)
 
 
 def _assign(costs: Array) -> tuple[Indices, Indices]:

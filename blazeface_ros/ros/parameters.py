@@ -20,6 +20,7 @@ from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.ros.qos import RELIABILITIES
 from blazeface_ros.search import SEARCHES
+from blazeface_ros.windows import MOST_WINDOWS
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ DETECTOR = (
         'windows_per_frame',
         3,
         'Of a scan; images of several cameras that come together share theirs.',
-        limits=(1, 160),
+        limits=(1, MOST_WINDOWS),
         live=True,
     ),
     Declaration('tracking', False, 'Whether faces get ids that stay.', live=True),
