@@ -221,7 +221,7 @@ def test_options_that_cannot_work_are_refused_with_a_sentence(capsys, options, s
 
 # The node: processes that talk to each other.
 
-PLAN = nodes.Plan([(320, 240)], [1], rate=20.0, seconds=1.5, threads=1, reliability='reliable')
+PLAN = nodes.Plan([(320, 240)], [1], 20.0, 1.5, 1, 'reliable', queue_size=1)
 
 
 @pytest.fixture

@@ -118,6 +118,19 @@ def test_three_cameras_share_the_network_and_none_starves(start, small):
     assert max(sizes) >= 2, 'images that wait together are one batch'
 
 
+def test_with_a_queue_each_image_of_a_burst_has_its_turn(start, small):
+    _, robot = start('queue_size:=8')
+    robot.ask(image_message(small))
+    robot.faces.clear()
+    burst = [image_message(small) for _ in range(5)]
+    for image in burst:
+        robot.camera().publish(image)
+    robot.until(lambda: len(robot.faces) == len(burst), 'the whole burst is answered')
+    assert [m.header for m in robot.faces] == [image.header for image in burst]
+    robot.until(lambda: robot.count('processed') >= len(burst), 'it is reported')
+    assert robot.count('dropped') == 0
+
+
 def test_a_camera_that_ends_and_starts_again_needs_nothing(start, small):
     _, robot = start()
     for _ in range(2):

@@ -16,6 +16,15 @@ def test_only_the_newest_of_each_sender_is_kept():
     assert contents(inbox.take()) == [('right', 2), ('left', 3)]
 
 
+def test_a_larger_inbox_gives_each_its_turn_and_loses_the_oldest():
+    inbox = Inbox(2)
+    replaced = [inbox.put('left', i) for i in (1, 2, 3)]
+    inbox.put('right', 4)
+    assert replaced == [False, False, True]
+    assert contents(inbox.take()) == [('left', 2), ('right', 4)]
+    assert contents(inbox.take()) == [('left', 3)]
+
+
 def test_what_was_taken_is_gone():
     inbox = Inbox()
     inbox.put('left', 1)

@@ -52,8 +52,12 @@ def test_the_network_equals_the_original_tflite_file(backend, inputs, original_m
             np.testing.assert_allclose(found, wanted, atol=1e-5 * abs(wanted).max(), rtol=0)
 
 
-def test_a_batch_equals_its_single_windows(backend, inputs):
-    coordinates, logits = backend.infer(inputs)
+@pytest.mark.parametrize('threads', [1, 3])
+def test_a_batch_equals_its_single_windows(backend, inputs, threads):
+    batches = open_backend('onnxruntime', *find_model('back'), device='cpu', threads=threads)
+    coordinates, logits = batches.infer(inputs)
+    batches.close()
+    assert len(coordinates) == len(logits) == len(inputs)
     for i, planes in enumerate(inputs):
         single = backend.infer(planes[None])
         np.testing.assert_allclose(coordinates[i], single[0][0], rtol=1e-5, atol=1e-4)
@@ -67,9 +71,20 @@ def test_idle_threads_do_not_spin(astronaut):
     detector = FaceDetector(threads=2)
     for _ in range(3):
         detector.detect(astronaut)
+        detector.detect_batch([astronaut] * 3)
     before = time.process_time()
     time.sleep(1)
     assert time.process_time() - before < 0.2
+
+
+@pytest.mark.parametrize('threads', [1, 2])
+def test_a_batch_that_fails_is_told(threads):
+    backend = open_backend('onnxruntime', *find_model('back'), device='cpu', threads=threads)
+    with pytest.raises(BackendError, match='ONNX Runtime could not run the network: .*Got: 128'):
+        backend.infer(np.zeros((2, 3, 128, 128), np.float32))
+    coordinates, _ = backend.infer(np.zeros((2, 3, 256, 256), np.float32))
+    assert len(coordinates) == 2
+    backend.close()
 
 
 def test_a_file_that_is_no_network_is_named():

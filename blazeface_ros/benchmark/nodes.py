@@ -28,7 +28,7 @@ from blazeface_ros.media import read_picture
 from blazeface_ros.models.catalogue import find_model, shared_file
 
 COLUMNS = (
-    *('what', 'size', 'cameras', 'Fast DDS', 'sent', 'answered'),
+    *('what', 'size', 'cameras', 'Fast DDS', 'sent', 'answered', 'dropped'),
     *('median', 'p95', 'network', 'CPU an answer'),
 )
 PROBE, REFERENCE_NODE = 'benchmark.probe', 'benchmark.reference_node'
@@ -61,6 +61,7 @@ class Sample:
 
     latencies: list[float] = field(default_factory=list)
     network: list[float] = field(default_factory=list)
+    dropped: int = 0
     cpu: float = 0.0
 
 
@@ -75,6 +76,7 @@ class Plan:
         seconds: of each setting, its `ROUNDS` turns together.
         threads: of the node's network; the reference node leaves it to ONNX Runtime.
         reliability: that the cameras offer, 'reliable' or 'best_effort'.
+        queue_size: images of a camera that may wait in the node.
     """
 
     sizes: list[tuple[int, int]]
@@ -83,6 +85,7 @@ class Plan:
     seconds: float
     threads: int
     reliability: str
+    queue_size: int
 
     def settings(self) -> list[Setting]:
         """All combinations."""
@@ -116,7 +119,7 @@ def measure(
         progress: is called after each turn.
 
     Returns:
-        A row for each setting: how many images were due and answered, `median` and `p95` from stamp
+        A row for each setting: how many images were due, answered, and dropped by the node, `median` and `p95` from stamp
         to answer, `network` as the node tells, and `CPU an answer`: that of the node's process (of
         the bare subscriber's own), all threads, in ms.
 
@@ -151,6 +154,7 @@ def measure(
                 else:
                     samples[setting].latencies += heard.latencies
                     samples[setting].network += heard.network
+                    samples[setting].dropped += heard.dropped
                     samples[setting].cpu += heard.cpu
             progress()
     return [
@@ -205,6 +209,7 @@ def listen(plan: Plan, setting: Setting, picture: str, profile: str) -> Sample:
                 image_topics=f'[{",".join(images)}]',
                 face_topics=f'[{",".join(faces)}]',
                 threads=plan.threads,
+                queue_size=plan.queue_size,
             )
             nodes.append(start('ros.detector_node', *parameters))
         measured = nodes[0].child.pid if nodes else 0
@@ -257,26 +262,50 @@ class _Process(NamedTuple):
 def _started(environment: dict[str, str], module: str, *words: str) -> Iterator[_Process]:
     """Run a module of this package as a process, which has ended when this is left."""
     command = [sys.executable, '-m', f'blazeface_ros.{module}', *words]
+    child = None
     with tempfile.TemporaryFile('w+') as log:
-        child = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if module == PROBE else log,
-            stderr=log,
-            text=True,
-        )
         try:
+            with _interrupts_held_back():
+                child = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if module == PROBE else log,
+                    stderr=log,
+                    text=True,
+                )
             yield _Process(module, child, log)
         finally:
-            child.send_signal(signal.SIGINT)
-            try:
-                child.communicate(timeout=PATIENCE)
-            except BaseException as error:  # it hangs, or Ctrl-C comes once more
-                child.kill()
-                child.communicate()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
+            if child is not None:
+                _end(child)
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let interrupts wait: one amid `Popen` would leave a process behind that nobody knows."""
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    child.send_signal(signal.SIGINT)
+    try:
+        child.communicate(timeout=PATIENCE)
+    except BaseException as error:  # it hangs, or Ctrl-C comes once more
+        child.kill()
+        child.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
 
 
 def _row(plan: Plan, setting: Setting, sample: Sample, turns: int) -> Row:
@@ -288,6 +317,7 @@ def _row(plan: Plan, setting: Setting, sample: Sample, turns: int) -> Row:
         'Fast DDS': 'profile' if setting.profile else 'defaults',
         'sent': round(turns * plan.turn * plan.rate * setting.cameras),
         'answered': answered,
+        'dropped': sample.dropped if setting.what == DETECTOR else None,
         'median': float(np.median(sample.latencies)) if answered else None,
         'p95': float(np.percentile(sample.latencies, 95)) if answered else None,
         'network': float(np.median(sample.network)) if sample.network else None,

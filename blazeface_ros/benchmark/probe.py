@@ -1,7 +1,8 @@
 """Listens to what answers images, for `blazeface benchmark --ros`. Runs by itself.
 
 Prints one line of JSON: `latencies`, ms from an image's stamp to its answer; `network`, ms that the
-detector node says its network took; `cpu`, seconds that a process used meanwhile.
+detector node says its network took; `dropped`, images that it says it dropped; `cpu`, seconds that a
+process used meanwhile.
 
 Usage: probe.py images|faces RELIABILITY SECONDS PID TOPIC... (PID 0: its own)
 """
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import rclpy
@@ -35,15 +37,19 @@ def main() -> None:
     process = int(pid) or os.getpid()
     latencies: list[float] = []
     network: list[float] = []
+    dropped: dict[str, list[int]] = defaultdict(list)
 
     def on_answer(message: Image | Detection2DArray) -> None:
         now, stamp = time.time_ns(), message.header.stamp
         latencies.append((now - stamp.sec * 10**9 - stamp.nanosec) / 1e6)
 
     def on_diagnostics(message: DiagnosticArray) -> None:
-        values = {value.key: value.value for status in message.status for value in status.values}
-        if text := values.get('network (ms)'):  # 'mean 5.31, p95 6.02'
-            network.append(float(text.split()[1].rstrip(',')))
+        for status in message.status:
+            values = {value.key: value.value for value in status.values}
+            if text := values.get('network (ms)'):  # 'mean 5.31, p95 6.02'
+                network.append(float(text.split()[1].rstrip(',')))
+            if count := values.get('dropped'):
+                dropped[status.name].append(int(count))
 
     rclpy.init()
     node = rclpy.create_node('benchmark_probe')
@@ -65,10 +71,14 @@ def main() -> None:
     listen(time.monotonic() + WARM_UP)
     latencies.clear()
     network.clear()
+    # Counts go on from the last that were heard.
+    for counts in dropped.values():
+        del counts[:-1]
     before = cpu_seconds(process)
     listen(time.monotonic() + float(seconds))
     cpu = cpu_seconds(process) - before
-    print(json.dumps({'latencies': latencies, 'network': network, 'cpu': cpu}))
+    lost = sum(counts[-1] - counts[0] for counts in dropped.values())
+    print(json.dumps({'latencies': latencies, 'network': network, 'dropped': lost, 'cpu': cpu}))
 
 
 if __name__ == '__main__':

@@ -93,6 +93,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     ros.add_argument(
         '--reliability', default='reliable', choices=('reliable', 'best_effort'), help='of cameras'
     )
+    ros.add_argument(
+        '--queue-size', type=int, default=1, help='images that may wait in the node (default: 1)'
+    )
     parser.set_defaults(run=run)
 
 
@@ -102,6 +105,8 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if not 0 < value < math.inf:
             raise ConfigurationError(f'--{name} is {value}; it must be above 0')
+    if options.queue_size < 1:
+        raise ConfigurationError(f'--queue-size is {options.queue_size}; it must be 1 or more')
     if options.threads < 0:
         raise ConfigurationError(f'--threads is {options.threads}; it must be 0 or more')
     check_outputs(options.json, options.plot)
@@ -227,6 +232,7 @@ def _measure_node(options: argparse.Namespace) -> dict[str, Any]:
         options.seconds,
         options.threads,
         options.reliability,
+        options.queue_size,
     )
     # Ended from outside, it takes its processes with it as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -124,7 +124,7 @@ class Camera:
                 CompressedImage if self._compressed else Image,
                 self._requested_topic,
                 self._receive,
-                image_qos(reliability),
+                image_qos(reliability, self._settings['queue_size']),
             )
 
     def _has_listeners(self) -> bool:

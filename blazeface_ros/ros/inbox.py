@@ -1,9 +1,10 @@
-"""Hands the newest frames from the executor's thread to the worker's."""
+"""Hands frames from the executor's thread to the worker's, the newest unless told otherwise."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -21,32 +22,37 @@ class Letter(Generic[Sender, Message]):
 
 
 class Inbox(Generic[Sender, Message]):
-    """Holds one letter a sender: a newer one takes the place of what still lies there.
+    """Holds so many letters a sender; where there are more, a newer one drives out the oldest.
 
-    All that lies there is taken at once, so a fast sender cannot keep a slow one waiting.
+    One of each sender is taken at once, so a fast sender cannot keep a slow one waiting.
+
+    Args:
+        size: letters of a sender that may lie there; 1: only ever the newest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 1) -> None:
+        self._size = size
         self._changed = threading.Condition()
-        self._letters: dict[Sender, Letter[Sender, Message]] = {}
+        self._letters: dict[Sender, deque[Letter[Sender, Message]]] = {}
         self._closed = False
 
     def put(self, sender: Sender, message: Message) -> bool:
-        """Put a message in; never waits. Returns whether it took the place of an older one."""
+        """Put a message in; never waits. Returns whether it drove out an older one."""
         letter = Letter(sender, message, time.monotonic())
         with self._changed:
-            replaced = self._letters.pop(sender, None) is not None
-            self._letters[sender] = letter
+            waiting = self._letters.setdefault(sender, deque(maxlen=self._size))
+            full = len(waiting) == self._size
+            waiting.append(letter)
             self._changed.notify()
-        return replaced
+        return full
 
     def take(self) -> list[Letter[Sender, Message]]:
-        """Wait for letters and take all; none at all once the inbox is closed."""
+        """Wait for letters and take each sender's oldest; none at all once the inbox is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._letters)
-            letters = [] if self._closed else list(self._letters.values())
-            self._letters.clear()
-            return letters
+            self._changed.wait_for(lambda: self._closed or any(self._letters.values()))
+            senders = [] if self._closed else self._letters.values()
+            letters = [waiting.popleft() for waiting in senders if waiting]
+        return sorted(letters, key=lambda letter: letter.arrival)
 
     @property
     def closed(self) -> bool:

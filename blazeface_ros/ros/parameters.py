@@ -117,6 +117,12 @@ DETECTOR = (
         'Of the subscription to images; auto: as their publishers offer.',
         choices=('auto', *RELIABILITIES),
     ),
+    Declaration(
+        'queue_size',
+        1,
+        'Images of a camera that may wait; 1: only the newest, more: each has its turn.',
+        limits=(1, 1000),
+    ),
     Declaration('model', 'back', f'The network: {", ".join(MODELS)}, or a model file.'),
     Declaration(
         'backend', 'onnxruntime', 'What runs the network.', choices=tuple(BACKENDS)

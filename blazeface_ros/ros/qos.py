@@ -19,13 +19,14 @@ OVERLAY_QOS = QoSProfile(depth=1)
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def image_qos(reliability: ReliabilityPolicy) -> QoSProfile:
-    """For images: volatile, which every publisher serves; depth 1, as a second image is an old one.
+def image_qos(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
+    """For images: volatile, which every publisher serves.
 
     Args:
         reliability: of the subscription.
+        depth: images that may wait for the executor; of a depth of 1, the newest.
     """
-    return QoSProfile(depth=1, reliability=reliability)
+    return QoSProfile(depth=depth, reliability=reliability)
 
 
 def offered_by_all(publishers: Iterable[TopicEndpointInfo]) -> ReliabilityPolicy:

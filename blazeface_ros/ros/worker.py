@@ -57,7 +57,7 @@ class Worker:
         logger: Any,
         is_alive: Callable[[], bool],
     ) -> None:
-        self.inbox: Inbox[Camera, Any] = Inbox()
+        self.inbox: Inbox[Camera, Any] = Inbox(settings['queue_size'])
         self.failure = ''
         self.batches: dict[int, int] = {}
         self._open_detector = open_detector
