@@ -2,13 +2,15 @@
 
 Prints one line of JSON: `latencies`, ms from an image's stamp to its answer; `network`, ms that the
 detector node says its network took; `dropped`, images that it says it dropped; `cpu`, seconds that a
-process used meanwhile.
+process used meanwhile. Faces are taken as bytes: to unpack those of five faces costs Python 1.5 ms,
+which is the listener's own.
 
 Usage: probe.py images|faces RELIABILITY SECONDS PID TOPIC... (PID 0: its own)
 """
 
 import json
 import os
+import struct
 import sys
 import time
 from collections import defaultdict
@@ -39,9 +41,15 @@ def main() -> None:
     network: list[float] = []
     dropped: dict[str, list[int]] = defaultdict(list)
 
-    def on_answer(message: Image | Detection2DArray) -> None:
+    def on_image(message: Image) -> None:
         now, stamp = time.time_ns(), message.header.stamp
         latencies.append((now - stamp.sec * 10**9 - stamp.nanosec) / 1e6)
+
+    def on_faces(message: bytes) -> None:
+        now = time.time_ns()
+        # After the encapsulation's 4 bytes, whose second tells the byte order, comes the stamp.
+        seconds, nanoseconds = struct.unpack_from('<iI' if message[1] else '>iI', message, 4)
+        latencies.append((now - seconds * 10**9 - nanoseconds) / 1e6)
 
     def on_diagnostics(message: DiagnosticArray) -> None:
         for status in message.status:
@@ -56,9 +64,9 @@ def main() -> None:
     images = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability.upper()])
     for topic in sys.argv[5:]:
         if kind == 'images':
-            node.create_subscription(Image, topic, on_answer, images)
+            node.create_subscription(Image, topic, on_image, images)
         else:
-            node.create_subscription(Detection2DArray, topic, on_answer, QoSProfile(depth=50))
+            node.create_subscription(Detection2DArray, topic, on_faces, 50, raw=True)
     node.create_subscription(DiagnosticArray, '/diagnostics', on_diagnostics, 10)
 
     def listen(until: float) -> None:
