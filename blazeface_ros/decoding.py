@@ -6,6 +6,7 @@ NonMaxSuppressionCalculator (algorithm WEIGHTED).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,8 +60,10 @@ def decode(
     """
     # In logit space the threshold costs one comparison an anchor and no exponential. The sigmoid
     # is monotonic, so only the few survivors need it.
-    threshold = np.float64(min(max(score_threshold, 1e-9), 1 - 1e-9))
-    window, anchor = np.nonzero(logits[..., 0] >= np.log(threshold / (1 - threshold)))
+    threshold = min(max(score_threshold, 1e-9), 1 - 1e-9)
+    # As float32: NumPy 1 and 2 compare with other numbers differently.
+    least = np.float32(math.log(threshold / (1 - threshold)))
+    window, anchor = np.nonzero(logits[..., 0] >= least)
     scores: Array = 1 / (1 + np.exp(-logits[window, anchor, 0]))
 
     points: Array = coordinates[window, anchor].reshape(-1, 2 + len(KEYPOINT_NAMES), 2)

@@ -121,7 +121,7 @@ class FaceDetector:
     def detect_batch(
         self, pictures: Sequence[Picture], windows: Sequence[Window] | None = None
     ) -> list[Faces]:
-        """Find the faces of several pictures, of any sizes, with one call of the network.
+        """Find the faces of several pictures, of any sizes, `BATCH` windows at a time.
 
         Args:
             pictures: as for `detect`.
@@ -130,8 +130,6 @@ class FaceDetector:
         Returns:
             The faces of each, in the same order.
         """
-        if not pictures:
-            return []
         frames = [Frame.of(picture) for picture in pictures]
         if windows is None:
             windows = [
@@ -139,6 +137,9 @@ class FaceDetector:
                 for i, frame in enumerate(frames)
                 for window in self.plan(frame.width, frame.height).windows
             ]
+        if not windows:
+            self.seconds = dict.fromkeys(self.seconds, 0.0)
+            return [Faces.none() for _ in frames]
         begin = time.perf_counter()
         cropping = 0.0
         outputs = []

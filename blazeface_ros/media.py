@@ -15,6 +15,8 @@ Pixels = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 PICTURE_RATE = 10.0
+#: Frames a second of a webcam that does not tell: some say 0, -1 or not a number.
+WEBCAM_RATE, FASTEST_RATE = 30.0, 1000.0
 
 
 def read_picture(file: str | Path) -> Pixels:
@@ -27,8 +29,11 @@ def read_picture(file: str | Path) -> Pixels:
     if not path.is_file():
         raise ImageError(f"picture '{path}' does not exist")
     # Decoded from memory: imread would fail on some systems' file names, and warn on stderr.
-    data = np.fromfile(path, np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        data = np.fromfile(path, np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error) as error:
+        raise ImageError(f"'{path}' cannot be read: {error}") from error
     if pixels is None:
         raise ImageError(f"'{path}' is not a picture that OpenCV can read")
     return pixels  # type: ignore[return-value]
@@ -81,7 +86,8 @@ class Media:
         self._capture = cv2.VideoCapture(device)
         if not self._capture.isOpened():
             raise ConfigurationError(f'source: {name} cannot be opened')
-        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate <= FASTEST_RATE else WEBCAM_RATE
 
     def frames(self) -> Iterator[Pixels]:
         """Once through, from the start; uint8 [H, W, 3] in bgr order each."""

@@ -210,7 +210,7 @@ class Search:
         streams: Sequence[Stream],
         seconds: Sequence[float],
     ) -> list[Faces]:
-        """Find the faces of the next frames of some cameras with one call of the network.
+        """Find the faces of the next frames of some cameras together.
 
         Args:
             detector: finds them.
@@ -230,7 +230,8 @@ class Search:
             squares: Sequence[Square] = plan.windows
             if self.scan and shares[i] < len(plan.windows):
                 squares = stream.choose(plan, share, frame, seconds[i], shares[i])
-            stream.follow(plan)
+            else:
+                stream.follow(plan)
             stream.windows = [Window(i, *square) for square in squares]
             looks += stream.windows
         found = detector.detect_batch(frames, looks)

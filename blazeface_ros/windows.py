@@ -127,9 +127,9 @@ class Window(NamedTuple):
     size: float
 
 
-def whole_frame(index: int, frame: Frame) -> list[Window]:
-    """The windows of the classic letterbox: one, centred, as large as the frame's longer side."""
-    return [Window(index, *letterbox(frame.width, frame.height))]
+def whole_frame(index: int, frame: Frame) -> Window:
+    """The window of the classic letterbox: centred, as large as the frame's longer side."""
+    return Window(index, *letterbox(frame.width, frame.height))
 
 
 def letterbox(width: int, height: int) -> tuple[float, float, float]:
@@ -202,13 +202,14 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
             windows += [(x, y, float(round(size))) for y in rows for x in columns]
         if enough:
             smallest = smallest_face if sizes else longest * share
+            if smallest_face > asked:
+                note = (
+                    f'smallest_face is {asked:g}, which takes more than {MOST_WINDOWS} windows of '
+                    f'a picture of {width} x {height}: it is searched for faces from '
+                    f'{smallest:.0f} pixels on'
+                )
             return Levels(tuple(windows), smallest, note)
         smallest_face *= 1.1
-        note = (
-            f'smallest_face is {asked:g}, which takes more than {MOST_WINDOWS} windows of a '
-            f'picture of {width} x {height}: it is searched for faces from '
-            f'{smallest_face:.0f} pixels on'
-        )
 
 
 def _starts(length: int, size: int, overlap: float) -> list[float]:

@@ -112,7 +112,7 @@ def windows(astronaut, scene):
     batch = np.empty((len(pictures), 3, 256, 256), np.float32)
     for picture, out in zip(pictures, batch):
         frame = Frame(np.ascontiguousarray(picture))
-        crop(frame, whole_frame(0, frame)[0], out)
+        crop(frame, whole_frame(0, frame), out)
     return batch
 
 
@@ -173,7 +173,7 @@ def test_with_aipp_the_device_gets_the_cameras_own_bytes(acl, om, order):
     bgr[..., 0], bgr[..., 1], bgr[..., 2] = values, values[:, None], values[::-1]
     backend = open_om(om(aipp=order))
     batch = np.empty((1, 3, 256, 256), np.float32)
-    crop(Frame(bgr), whole_frame(0, Frame(bgr))[0], batch[0])
+    crop(Frame(bgr), whole_frame(0, Frame(bgr)), batch[0])
     backend.infer(batch)
     sent = np.frombuffer(acl.last_input, np.uint8).reshape(256, 256, 3)
     np.testing.assert_array_equal(sent, bgr if order == 'bgr' else bgr[..., ::-1])

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -41,16 +43,29 @@ def test_it_prints_one_json_object_a_picture(capsys, detector, astronaut):
     )
 
 
+def huge_png():
+    """The beginning of a picture that says it has 60,000 x 60,000 pixels."""
+    header = b'IHDR' + struct.pack('>IIBBBBB', 60000, 60000, 8, 2, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
+        for chunk in (header, b'IDAT' + zlib.compress(b''), b'IEND')
+    )
+
+
 def test_an_unreadable_picture_is_named_and_the_others_are_done(capsys, tmp_path):
     (tmp_path / 'text.jpg').write_text('no picture')
     (tmp_path / 'empty.png').touch()
-    broken = [str(tmp_path / name) for name in ('text.jpg', 'empty.png', 'missing.png')]
+    (tmp_path / 'huge.png').write_bytes(huge_png())
+    names = 'text.jpg', 'empty.png', 'missing.png', 'huge.png'
+    broken = [str(tmp_path / name) for name in names]
     assert main(['detect', *broken, ASTRONAUT]) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith(f'{ASTRONAUT}: 1 face')
     assert f"'{broken[0]}' is not a picture that OpenCV can read" in captured.err
     assert f"'{broken[1]}' is not a picture that OpenCV can read" in captured.err
     assert f"picture '{broken[2]}' does not exist" in captured.err
+    assert f"'{broken[3]}' " in captured.err
+    assert 'Traceback' not in captured.err
 
 
 def test_annotated_pictures_are_saved_also_when_names_repeat(tmp_path, capsys):

@@ -71,8 +71,9 @@ def test_results_do_not_change_when_the_next_picture_comes(detector, astronaut, 
     np.testing.assert_array_equal(faces.boxes, before)
 
 
-def test_no_pictures_give_no_results(detector):
+def test_no_pictures_and_no_windows_give_no_results(detector, scene):
     assert detector.detect_batch([]) == []
+    assert [len(faces) for faces in detector.detect_batch([scene], [])] == [0]
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 32766), (32766, 1), (2, 2)])

@@ -268,6 +268,16 @@ def test_rates_and_counts_are_limited_while_it_runs(start, scene):
     robot.spin(0.3)
     assert 7 <= len(robot.faces) <= 12
     robot.until(lambda: robot.count('held back') > 20, 'it is counted')
+    # A new rate holds at once, also after one of an image in a hundred seconds.
+    assert robot.set_parameter('max_rate', 0.01).successful
+    robot.spin(0.5)
+    assert robot.set_parameter('max_rate', 0.0).successful
+    assert robot.ask(image_message(small_scene))
+    assert robot.set_parameter('max_rate', 0.01).successful
+    camera.publish(image_message(small_scene))
+    robot.spin(0.5)
+    assert robot.set_parameter('max_rate', 30.0).successful
+    assert robot.ask(image_message(small_scene))
     for name, value, reason in (
         ('max_rate', -1.0, 'range'),
         ('overlay_quality', 0, 'range'),

@@ -146,6 +146,8 @@ def test_what_is_sent_reads_as_the_message_does(count, frame_id):
     header = Header(frame_id=frame_id)
     for round_number in range(3):
         header.stamp.sec, header.stamp.nanosec = 1700000000 + round_number, 999999999 - count
+        if not round_number:  # before 1970
+            header.stamp.sec = -1700000000
         faces = Faces(
             rng.uniform(-99, 4000, (count, 4)).astype(np.float32),
             rng.uniform(-99, 4000, (count, 6, 2)).astype(np.float32),

@@ -25,7 +25,7 @@ def inputs(astronaut, scene):
     """A batch of real and of random inputs."""
     batch = np.random.default_rng(0).uniform(-1, 1, (4, 3, 256, 256)).astype(np.float32)
     for picture, out in zip((astronaut, scene), batch):
-        crop(Frame(picture), whole_frame(0, Frame(picture))[0], out)
+        crop(Frame(picture), whole_frame(0, Frame(picture)), out)
     return batch
 
 
@@ -80,7 +80,7 @@ def test_idle_threads_do_not_spin(astronaut):
 @pytest.mark.parametrize('threads', [1, 2])
 def test_a_batch_that_fails_is_told(threads):
     backend = open_backend('onnxruntime', *find_model('back'), device='cpu', threads=threads)
-    with pytest.raises(BackendError, match='ONNX Runtime could not run the network: .*Got: 128'):
+    with pytest.raises(BackendError, match=r'(?s)ONNX Runtime could not run the network: .*Got: 128'):
         backend.infer(np.zeros((2, 3, 128, 128), np.float32))
     coordinates, _ = backend.infer(np.zeros((2, 3, 256, 256), np.float32))
     assert len(coordinates) == 2
@@ -90,6 +90,27 @@ def test_a_batch_that_fails_is_told(threads):
 def test_a_file_that_is_no_network_is_named():
     with pytest.raises(ModelError, match=r"model file '.*scene.jpg' is not a readable ONNX file"):
         FaceDetector(str(PICTURES / 'scene.jpg'))
+
+
+def with_batch(size, path):
+    """The shipped network, converted with a fixed batch size."""
+    model = onnx.load(find_model('back')[1])
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = size
+    onnx.save(model, path)
+    return str(path)
+
+
+@pytest.mark.parametrize('threads', [1, 2])
+def test_a_file_for_single_pictures_takes_several_all_the_same(tmp_path, scene, threads):
+    detector = FaceDetector(with_batch(1, tmp_path / 'one.onnx'), threads=threads)
+    counts = [len(faces) for faces in detector.detect_batch([scene] * 3)]
+    assert counts == [5, 5, 5]
+
+
+def test_a_file_for_batches_of_one_size_alone_is_refused_with_the_remedy(tmp_path):
+    with pytest.raises(ModelError, match=r'takes 4 pictures at once .* with --batch dynamic'):
+        FaceDetector(with_batch(4, tmp_path / 'four.onnx'))
 
 
 def test_another_network_is_told_apart_by_its_shapes(tmp_path):

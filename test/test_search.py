@@ -118,6 +118,13 @@ def test_a_smallest_face_that_takes_too_many_windows_is_raised_and_noted():
     )
 
 
+@pytest.mark.parametrize('size', [(32766, 1), (20000, 60)])
+def test_the_note_says_what_is_searched_also_where_no_window_is_left(size):
+    plan = levels(*size, 10, SHARE)
+    assert len(plan.windows) == 1
+    assert f'it is searched for faces from {plan.smallest_face:.0f} pixels on' in plan.note
+
+
 def test_a_smallest_face_larger_than_the_whole_frame_shows_is_noted():
     plan = levels(640, 480, 100, SHARE)
     assert plan.windows == ((0, -80, 640),)

@@ -27,7 +27,7 @@ def seen(frame, window, size=8):
 )
 def test_the_letterbox_is_a_centred_square_as_large_as_the_longer_side(width, height, expected):
     frame = Frame(np.zeros((height, width, 3), np.uint8))
-    assert whole_frame(3, frame) == [Window(3, *expected)]
+    assert whole_frame(3, frame) == Window(3, *expected)
 
 
 def test_a_window_is_seen_corner_to_corner_as_mediapipe_does():
@@ -39,7 +39,7 @@ def test_a_window_is_seen_corner_to_corner_as_mediapipe_does():
 
 def test_outside_of_the_frame_the_network_sees_black():
     frame = Frame(np.full((4, 8, 3), 255, np.uint8))
-    out = seen(frame, whole_frame(0, frame)[0])
+    out = seen(frame, whole_frame(0, frame))
     np.testing.assert_allclose(out[:, :2], -1)
     np.testing.assert_allclose(out[:, 2:6], 1)
     np.testing.assert_allclose(out[:, 6:], -1)

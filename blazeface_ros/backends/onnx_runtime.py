@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +61,8 @@ class OnnxRuntimeBackend:
     Raises:
         BackendError: if onnxruntime is not installed, or cannot run on the device.
         ConfigurationError: if the device is unknown.
-        ModelError: if the file cannot be read, or is not such a network.
+        ModelError: if the file cannot be read, is not such a network, or takes only batches of
+            some size.
     """
 
     def __init__(self, model: Model | None, file: Path, *, device: str, threads: int) -> None:
@@ -108,12 +110,11 @@ class OnnxRuntimeBackend:
         for accelerator, choice in asked:
             if choice and accelerator.provider == provider:
                 self.description += f' {choice}'
-        # In so small a network threads wait for one another after each layer. Several pictures do
-        # better side by side, each on a thread of its own.
-        self._side_by_side = threads if provider == CPU else 1
-        if self._side_by_side > 1:
+        self._one_thread, self._pool = self._session, None
+        if provider == CPU and threads > 1:
             self._one_thread = make(str(file), options(1), providers=[CPU])
             self._pool = ThreadPoolExecutor(threads, 'network')
+        self._whole_batches = provider != CPU and self._batch_size != 1
 
     def _check(self, file: Path, expected: Model | None) -> Model:
         """Tell the network by its shapes, and the outputs by their last dimensions."""
@@ -130,29 +131,35 @@ class OnnxRuntimeBackend:
             (output.shape[1:] for output in outputs),
             self._session.get_modelmeta().custom_metadata_map.get(ONNX_MODEL, ''),
         )
-        self._input = inputs[0].name
+        self._input, self._batch_size = inputs[0].name, inputs[0].shape[0]
+        if isinstance(self._batch_size, int) and self._batch_size != 1:
+            raise ModelError(
+                f"model file '{file}' takes {self._batch_size} pictures at once and no other "
+                'number: convert it with --batch dynamic'
+            )
         names = {output.shape[-1]: output.name for output in outputs}
         self._outputs = [names[COORDINATES], names[1]]
         return model
 
     def infer(self, batch: Array) -> tuple[Array, Array]:
         """See `Backend.infer`."""
-        shares = min(len(batch), self._side_by_side)
         try:
-            if shares == 1:
+            if len(batch) == 1 or self._whole_batches:
                 coordinates, logits = self._session.run(self._outputs, {self._input: batch})
                 return coordinates, logits
-            run = self._one_thread.run
-            inputs = [{self._input: share} for share in np.array_split(batch, shares)]
-            parts = zip(*self._pool.map(run, [self._outputs] * shares, inputs))
-            coordinates, logits = map(np.concatenate, parts)
+            # On a CPU the tensors of a batch leave the caches, and threads inside so small a
+            # network wait for one another after each layer: one by one, side by side, is faster.
+            run = partial(self._one_thread.run, self._outputs)
+            pictures = [{self._input: picture[None]} for picture in batch]
+            runs = self._pool.map(run, pictures) if self._pool else map(run, pictures)
+            coordinates, logits = map(np.concatenate, zip(*runs))
         except Exception as error:
             raise BackendError(f'ONNX Runtime could not run the network: {error}') from error
         return coordinates, logits
 
     def close(self) -> None:
         """See `Backend.close`; the sessions go with their last references."""
-        if self._side_by_side > 1:
+        if self._pool is not None:
             self._pool.shutdown(wait=False)
 
 

@@ -119,9 +119,9 @@ def measure(
         progress: is called after each turn.
 
     Returns:
-        A row for each setting: how many images were due, answered, and dropped by the node, `median` and `p95` from stamp
-        to answer, `network` as the node tells, and `CPU an answer`: that of the node's process (of
-        the bare subscriber's own), all threads, in ms.
+        A row for each setting: how many images were due, answered, and dropped by the node,
+        `median` and `p95` from stamp to answer, `network` as the node tells, and `CPU an answer`:
+        that of the node's process (of the bare subscriber's own), all threads, in ms.
 
     Raises:
         ConfigurationError: if ROS 2 or a file of this package is missing.

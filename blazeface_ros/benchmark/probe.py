@@ -1,9 +1,9 @@
 """Listens to what answers images, for `blazeface benchmark --ros`. Runs by itself.
 
 Prints one line of JSON: `latencies`, ms from an image's stamp to its answer; `network`, ms that the
-detector node says its network took; `dropped`, images that it says it dropped; `cpu`, seconds that a
-process used meanwhile. Faces are taken as bytes: to unpack those of five faces costs Python 1.5 ms,
-which is the listener's own.
+detector node says its network took; `dropped`, images that it says it dropped; `cpu`, seconds that
+a process used meanwhile. Faces are taken as bytes: to unpack those of five faces costs Python 1.5
+ms, which is the listener's own.
 
 Usage: probe.py images|faces RELIABILITY SECONDS PID TOPIC... (PID 0: its own)
 """

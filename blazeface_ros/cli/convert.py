@@ -27,7 +27,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     steps = parser.add_subparsers(metavar='STEP', required=True)
 
-    step = _add_step(steps, 'tflite-to-torch', tflite_to_torch, '.tflite', '.pth')
+    _add_step(steps, 'tflite-to-torch', tflite_to_torch, '.tflite', '.pth')
 
     step = _add_step(steps, 'torch-to-onnx', torch_to_onnx, '.pth', '.onnx')
     _add_onnx_options(step)

@@ -185,8 +185,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     known = {k: v for k, v in evaluation.keypoint_errors.items() if not math.isnan(v)}
     if known:
         print()
-        print_table([('keypoint', 'mean error / size of the face')])
-        print_table([(name, _share(error)) for name, error in known.items()])
+        errors = ((name, _share(error)) for name, error in known.items())
+        print_table([('keypoint', 'mean error / size of the face'), *errors])
 
 
 def _share(value: float) -> str:

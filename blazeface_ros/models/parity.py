@@ -141,7 +141,8 @@ def make_inputs(model: Model, pictures: Sequence[npt.NDArray[np.uint8]]) -> dict
     random = random.round() / 127.5 - 1
     seen = np.empty((len(pictures), 3, size, size), np.float32)
     for picture, out in zip(pictures, seen):
-        crop(Frame(picture), whole_frame(0, Frame(picture))[0], out)
+        frame = Frame(picture)
+        crop(frame, whole_frame(0, frame), out)
     return {'random': random.astype(np.float32), 'pictures': seen}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,8 +15,9 @@ from vision_msgs.msg import Detection2DArray, VisionInfo
 
 from blazeface_ros.detector import FaceDetector
 from blazeface_ros.drawing import draw_faces, draw_trails, draw_windows
+from blazeface_ros.errors import ImageError
 from blazeface_ros.faces import Faces
-from blazeface_ros.ros.diagnostics import CameraCounts
+from blazeface_ros.ros.diagnostics import WARNING_PERIOD, CameraCounts
 from blazeface_ros.ros.images import (
     CompressedReader,
     frame_from_message,
@@ -76,7 +78,8 @@ class Camera:
         self._subscription: Any = None
         self._reliability = ReliabilityPolicy.BEST_EFFORT
         self._unheard = ''
-        self._next_accepted = self._next_overlay = 0.0
+        # When the last image was accepted, and the last overlay drawn.
+        self._slot = self._last_overlay = -math.inf
         self.idle = ''
         self.topic = node.resolve_topic_name(self._requested_topic)
         self.counts = CameraCounts()
@@ -166,11 +169,11 @@ class Camera:
         counts.received += 1
         counts.last_arrival = now = time.monotonic()
         if (rate := self._settings['max_rate']) > 0:
-            if now < self._next_accepted:
+            if now < self._slot + 1 / rate:
                 counts.held_back += 1
                 return
             # From one slot to the next, so that the rate does not fall behind for jitter.
-            self._next_accepted = max(self._next_accepted, now - 1 / rate) + 1 / rate
+            self._slot = max(self._slot + 1 / rate, now - 1 / rate)
         self._on_image(self, message)
 
     # On the worker's thread
@@ -199,14 +202,20 @@ class Camera:
         self.counts.processed += 1
         self.counts.faces += len(faces)
         now = time.monotonic()
-        if now < self._next_overlay or not self._overlay_wanted():
+        rate = self._settings['overlay_rate']
+        if (rate > 0 and now < self._last_overlay + 1 / rate) or not self._overlay_wanted():
             return
-        if (rate := self._settings['overlay_rate']) > 0:
-            self._next_overlay = now + 1 / rate
+        self._last_overlay = now
         picture = self._draw(message, frame, faces)
         for publisher, make_message in self._overlays:
             if publisher.get_subscription_count():
-                publisher.publish(make_message(picture, message.header))
+                try:
+                    publisher.publish(make_message(picture, message.header))
+                except ImageError as error:
+                    self._node.get_logger().warning(
+                        f'{publisher.topic_name}: {error}',
+                        throttle_duration_sec=WARNING_PERIOD,
+                    )
 
     def _overlay_wanted(self) -> bool:
         return any(publisher.get_subscription_count() for publisher, _ in self._overlays)

@@ -26,11 +26,12 @@ REPORT_PERIOD = 1.0
 
 
 class DetectorNode(LifecycleNode):
-    """Finds faces in the newest images of some cameras, as fast as the network allows.
+    """Finds faces in the images of some cameras, as fast as the network allows.
 
-    The executor's thread only drops each image into an inbox. One worker thread takes the newest
-    from there, runs the network and publishes, so that services and parameters answer at once
-    however slow the network is, and an old image is never worked on while a newer one waits.
+    The executor's thread only drops each image into an inbox. One worker thread takes them from
+    there, runs the network and publishes, so that services and parameters answer at once however
+    slow the network is. Unless `queue_size` lets more wait, an old image is never worked on while
+    a newer one is there.
 
     Attributes:
         parameters: their values by name.

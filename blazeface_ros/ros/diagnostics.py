@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+#: Seconds between two warnings of the same kind.
+WARNING_PERIOD = 5.0
 #: Seconds without images after which a camera is warned about.
 SILENT = 2.0
 #: Share of a camera's images that may be dropped for newer ones before it is warned about.
@@ -64,7 +66,7 @@ class CameraCounts:
         dropped: images that a newer one replaced before their turn came.
         held_back: images left out for `max_rate`.
         unreadable: images that could not be read.
-        lost: images lost to a failure of the network.
+        lost: images lost to a failure of the network, or of publishing their faces.
         faces: faces found.
         last_arrival: when the last image came (`time.monotonic`), 0 if none has.
         rate_received, rate_processed: per second, over the time between the last two reports.

@@ -203,6 +203,10 @@ def jpeg_from_bgr(pixels: Pixels, header: Header, quality: int) -> CompressedIma
         quality: of the JPEG, 1 to 100.
     """
     message = CompressedImage(header=header, format='bgr8; jpeg compressed bgr8')
-    _, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    encoded, data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        raise ImageError(
+            f'a picture of {pixels.shape[1]} x {pixels.shape[0]} cannot be a JPEG: too large?'
+        )
     message.data.frombytes(data.data)
     return message

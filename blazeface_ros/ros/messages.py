@@ -132,9 +132,8 @@ def serialize(faces: Faces, header: Header) -> bytes | Detection2DArray:
     message = layout.template.copy()
     fields = message[ENCAPSULATION:]
     fields.view(np.float64)[layout.numbers] = _numbers(faces).ravel()
-    words = fields.view(np.uint32)
-    words[layout.stamps] = header.stamp.sec
-    words[layout.stamps + 1] = header.stamp.nanosec
+    fields.view(np.int32)[layout.stamps] = header.stamp.sec
+    fields.view(np.uint32)[layout.stamps + 1] = header.stamp.nanosec
     return message[: layout.length].tobytes()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from blazeface_ros.detector import FaceDetector
 from blazeface_ros.errors import BlazeFaceError
 from blazeface_ros.ros.camera import Camera
-from blazeface_ros.ros.diagnostics import Stages
+from blazeface_ros.ros.diagnostics import WARNING_PERIOD, Stages
 from blazeface_ros.ros.inbox import Inbox, Letter
 from blazeface_ros.search import Search
 from blazeface_ros.windows import Frame
@@ -24,12 +24,10 @@ OPENING_PERIOD = 5.0
 HANGING = 3.0
 #: Seconds that stopping waits for the frame in hand.
 PATIENCE = 1.0
-#: Seconds between two warnings of the same kind.
-WARNING_PERIOD = 5.0
 
 
 class Worker:
-    """Takes the newest images of all cameras, runs the network on them together, and publishes.
+    """Takes an image of each camera that has one, runs the network on them together, and publishes.
 
     Images that wait at the same moment go through the network as one batch.
 
@@ -113,16 +111,18 @@ class Worker:
     def _process(self, letters: list[Letter[Camera, Any]]) -> None:
         try:
             self._answer(letters)
-        except Exception as error:
-            if self.inbox.closed or not self._is_alive():
-                return  # interrupted while publishing
-            # Whatever happens to one image must not end the node.
-            for letter in letters:
-                letter.sender.counts.lost += 1
-            self._logger.error(
-                f'{len(letters)} image(s) lost: {describe(error)}',
-                throttle_duration_sec=WARNING_PERIOD,
-            )
+        except Exception as error:  # whatever happens to some images must not end the node
+            self._lost(letters, error)
+
+    def _lost(self, letters: list[Letter[Camera, Any]], error: Exception) -> None:
+        if self.inbox.closed or not self._is_alive():
+            return  # interrupted while publishing
+        for letter in letters:
+            letter.sender.counts.lost += 1
+        self._logger.error(
+            f'{len(letters)} image(s) lost: {describe(error)}',
+            throttle_duration_sec=WARNING_PERIOD,
+        )
 
     def _answer(self, letters: list[Letter[Camera, Any]]) -> None:
         """Answer images; those that cannot be read are taken out of the list."""
@@ -155,7 +155,10 @@ class Worker:
         self.batches[len(frames)] = self.batches.get(len(frames), 0) + 1
         detected = time.monotonic()
         for letter, frame, faces in zip(letters, frames, found):
-            letter.sender.publish(letter.message, frame, faces)
+            try:
+                letter.sender.publish(letter.message, frame, faces)
+            except Exception as error:  # costs only this camera its answer
+                self._lost([letter], error)
         self._failures_in_a_row = 0
         self.failure = ''
         self._stages.add(
@@ -206,7 +209,8 @@ class Worker:
 
     def _try_to_open(self) -> FaceDetector:
         if self._opening_error is not None and time.monotonic() < self._next_opening:
-            raise self._opening_error
+            # Without its traceback, which would hold every image that it was raised for.
+            raise self._opening_error.with_traceback(None)
         self._next_opening = time.monotonic() + OPENING_PERIOD
         try:
             detector = self._open_detector()
