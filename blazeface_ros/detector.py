@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blazeface_ros.backends import open_backend
 from blazeface_ros.decoding import decode, make_anchors, merge_overlapping, merge_windows
-from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.errors import BackendError, ConfigurationError
 from blazeface_ros.faces import Faces
 from blazeface_ros.models.catalogue import find_model
 from blazeface_ros.windows import (
@@ -27,6 +27,8 @@ from blazeface_ros.windows import (
 Picture = npt.NDArray[np.uint8] | Frame
 #: Windows that go through the network together.
 BATCH = 16
+#: Of the network, on the largest of machines.
+MOST_THREADS = 256
 
 
 class FaceDetector:
@@ -50,6 +52,11 @@ class FaceDetector:
         model: the network.
         backend: what runs it.
         seconds: what the stages of the last call took.
+        network_since: when the network's call in progress began (`time.monotonic`), None if there
+            is none; for other threads to read.
+        slowest: seconds of the slowest call of the network in the last `detect_batch`.
+        cancelled: if another thread sets it, `detect_batch` ends with a BackendError after the
+            network's call in progress.
 
     Raises:
         ConfigurationError: if a value is out of its range, or a name unknown.
@@ -74,6 +81,8 @@ class FaceDetector:
         for name, value in whole_numbers.items():
             if value < 0:
                 raise ConfigurationError(f'{name} is {value}; it must be 0 or more')
+        if threads > MOST_THREADS:
+            raise ConfigurationError(f'threads is {threads}; it must be {MOST_THREADS} at most')
         _check_thresholds(score_threshold, iou_threshold)
         named, self.model_file = find_model(model)
         self.backend = open_backend(
@@ -89,6 +98,9 @@ class FaceDetector:
         self.smallest_face = smallest_face
         self.set_thresholds(score_threshold, iou_threshold)
         self.seconds: dict[str, float] = {}
+        self.network_since: float | None = None
+        self.slowest = 0.0
+        self.cancelled = False
         self._anchors = make_anchors(self.model.grids)
         self._batch = np.empty((0, 3, self.model.input_size, self.model.input_size), np.float32)
 
@@ -141,13 +153,15 @@ class FaceDetector:
             self.seconds = dict.fromkeys(self.seconds, 0.0)
             return [Faces.none() for _ in frames]
         begin = time.perf_counter()
-        cropping = 0.0
+        cropping = self.slowest = 0.0
         outputs = []
         for first in range(0, len(windows), BATCH):
             cropped = time.perf_counter()
             batch = self._crop(frames, windows[first : first + BATCH])
             cropping += time.perf_counter() - cropped
-            outputs.append(self.backend.infer(batch))
+            outputs.append(self._infer(batch))
+            if self.cancelled:
+                raise BackendError('the search was cancelled')
         inferred = time.perf_counter()
         faces = self._merge(frames, windows, outputs)
         end = time.perf_counter()
@@ -168,6 +182,16 @@ class FaceDetector:
         for window, out in zip(windows, batch):
             crop(frames[window.frame], window, out)
         return batch
+
+    def _infer(
+        self, batch: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        self.network_since = begin = time.monotonic()
+        try:
+            return self.backend.infer(batch)
+        finally:
+            self.network_since = None
+            self.slowest = max(self.slowest, time.monotonic() - begin)
 
     def _merge(
         self,

@@ -26,6 +26,8 @@ def read_picture(file: str | Path) -> Pixels:
         ImageError: if it is missing or no picture.
     """
     path = Path(file)
+    if path.is_dir():
+        raise ImageError(f"'{path}' is a folder; name the pictures in it")
     if not path.is_file():
         raise ImageError(f"picture '{path}' does not exist")
     # Decoded from memory: imread would fail on some systems' file names, and warn on stderr.

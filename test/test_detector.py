@@ -1,6 +1,8 @@
 """Frames in, faces out, on the real network."""
 
 import json
+import threading
+import time
 
 import cv2
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from conftest import ROOT, intersection_over_union
 
 from blazeface_ros import KEYPOINT_NAMES, FaceDetector, Faces, Frame
-from blazeface_ros.errors import ConfigurationError, ImageError, ModelError
+from blazeface_ros.errors import BackendError, ConfigurationError, ImageError, ModelError
 from blazeface_ros.windows import Window
 
 GOLDENS = json.loads((ROOT / 'test' / 'data' / 'mediapipe_astronaut.json').read_text())
@@ -69,6 +71,25 @@ def test_results_do_not_change_when_the_next_picture_comes(detector, astronaut, 
     before = faces.boxes.copy()
     detector.detect(scene)
     np.testing.assert_array_equal(faces.boxes, before)
+
+
+def test_a_long_search_can_be_cancelled_from_another_thread():
+    detector = FaceDetector(smallest_face=16, threads=1)
+    ended = []
+
+    def search():
+        with pytest.raises(BackendError, match='the search was cancelled'):
+            detector.detect(np.zeros((2160, 3840, 3), np.uint8))
+        ended.append(True)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    while not detector.slowest:
+        time.sleep(0.01)
+    detector.cancelled = True
+    thread.join(10)
+    assert ended
+    assert detector.network_since is None
 
 
 def test_no_pictures_and_no_windows_give_no_results(detector, scene):

@@ -163,6 +163,13 @@ def test_the_lifecycle_can_be_walked_and_ends_where_it_began(robot, astronaut):
     assert len(robot.ask(image_message(astronaut)).detections) == 1
 
 
+def test_a_transition_that_its_state_does_not_have_is_refused(robot, astronaut):
+    robot.ask(image_message(astronaut))
+    assert not robot.change_state(Transition.TRANSITION_CONFIGURE)
+    assert not robot.change_state(Transition.TRANSITION_ACTIVATE)
+    assert robot.ask(image_message(astronaut))
+
+
 def test_without_autostart_it_waits_to_be_configured():
     process = NodeProcess('detector_node', '-p', 'autostart:=false')
     robot = Robot(process.namespace)

@@ -70,6 +70,9 @@ def test_a_fixed_reliability_that_does_not_fit_is_warned_about_with_the_remedy(s
     publisher = robot.node.create_publisher(
         Image, 'image_raw', QoSProfile(depth=1, reliability=BEST_EFFORT)
     )
+    robot.until(
+        lambda: robot.node.get_subscriptions_info_by_topic(publisher.topic_name), 'it subscribes'
+    )
     for _ in range(10):
         publisher.publish(image_message(small))
         robot.spin(0.2)
@@ -149,6 +152,9 @@ def test_a_camera_that_ends_and_starts_again_needs_nothing(start, small):
             "'face_topics' is ['f']; it must have a topic of its own for each",
         ),
         (['image_topics:=7'], "'image_topics' is 7; it must be a list of texts"),
+        (['image_topics:=[]'], "'image_topics' is []; it must name each camera once"),
+        (['image_topics:=[/a/image, /a/../image]'], "'/a/../image' is no name of a topic"),
+        (['face_topics:=["two words"]'], "'two words' is no name of a topic: Invalid topic name"),
     ],
 )
 def test_topics_that_do_not_fit_together_are_refused(parameters, sentence):
@@ -156,6 +162,13 @@ def test_topics_that_do_not_fit_together_are_refused(parameters, sentence):
     code, printed = NodeProcess('detector_node', *arguments).wait()
     assert code == 1
     assert sentence in printed
+
+
+def test_one_camera_under_two_names_is_refused():
+    arguments = ['-r', 'b/image:=a/image', '-p', 'image_topics:=[a/image, b/image]']
+    code, printed = NodeProcess('detector_node', *arguments).wait()
+    assert code == 1
+    assert 'it must name each camera once' in printed
 
 
 # Compressed images
@@ -175,6 +188,22 @@ def test_compressed_images_are_answered_and_the_overlay_comes_compressed(start, 
     image.header.stamp.sec = 4
     robot.until(lambda: overlays or camera.publish(image), 'a compressed overlay comes')
     assert CompressedReader().read(overlays[-1], None).pixels.shape == (256, 256, 3)
+
+
+def test_an_overlay_that_cannot_be_made_costs_only_itself(start, scene):
+    node, robot = start('overlay_scale:=4.0')
+    pictures = []
+    robot.node.create_subscription(
+        CompressedImage, 'faces/overlay/compressed', pictures.append, 10
+    )
+    wide = cv2.resize(scene, (17000, 80))  # as JPEG 68,000 pixels wide
+    robot.ask(image_message(wide))
+    robot.spin(0.5)
+    robot.ask(image_message(wide))
+    robot.until(lambda: robot.count('processed') >= 2, 'both are counted')
+    assert (robot.count('lost'), pictures) == (0, [])
+    _, _, printed = node.interrupt()
+    assert 'no overlay: a picture of 68000 x 320 cannot be a JPEG' in printed
 
 
 def test_a_remapped_camera_is_heard_on_its_compressed_topic(astronaut):
@@ -330,6 +359,20 @@ def test_diagnostics_warn_of_a_silent_camera_and_of_a_slow_network(start, small)
     assert re.match(r'no images for \d+ s: 1 publisher\(s\) on', robot.status('image_raw')[1])
 
 
+def test_diagnostics_tell_of_a_camera_whose_images_cannot_be_read(start, small):
+    _, robot = start()
+    robot.ask(image_message(small))
+    end = time.monotonic() + 5
+    while robot.status('image_raw')[0] != DiagnosticStatus.ERROR and time.monotonic() < end:
+        robot.camera().publish(image_message(small, encoding='unheard of'))
+        robot.spin(0.05)
+    level, message, _ = robot.status('image_raw')
+    assert level == DiagnosticStatus.ERROR
+    assert 'unreadable or lost' in message
+    robot.ask(image_message(small))
+    robot.until(lambda: robot.status('image_raw')[0] == DiagnosticStatus.OK, 'it is well again')
+
+
 def test_stamps_that_jump_back_do_not_confuse_it(start, small):
     _, robot = start()
     camera = robot.camera()
@@ -390,6 +433,30 @@ def test_a_hanging_network_does_not_keep_the_node_from_its_lifecycle(start, mood
     assert time.monotonic() - begin < 3
     assert robot.change_state(Transition.TRANSITION_ACTIVATE)
     assert len(robot.ask(image_message(small)).detections) == 1
+
+
+def test_what_waits_when_it_is_turned_off_is_dropped_and_counted(start, moody, small):
+    _, robot = start(moody, 'queue_size:=8')
+    robot.ask(image_message(small))
+    answered = robot.count('processed')
+    robot.camera().publish(image_message(WHITE))
+    robot.spin(0.5)
+    for _ in range(3):
+        robot.camera().publish(image_message(small))
+    robot.until(lambda: robot.count('received') >= answered + 4, 'all have come')
+    robot.call(SetBool, 'detector/enable', SetBool.Request(data=False))
+    robot.until(lambda: robot.count('dropped') == 3, 'they are dropped')
+    robot.call(SetBool, 'detector/enable', SetBool.Request(data=True))
+    robot.camera().publish(image_message(small))
+    robot.spin(0.5)
+    assert robot.change_state(Transition.TRANSITION_DEACTIVATE)
+    robot.until(
+        lambda: (
+            robot.count('received')
+            == robot.count('processed') + robot.count('dropped') + robot.count('lost')
+        ),
+        'all are accounted for',
+    )
 
 
 def test_an_interrupt_during_a_hang_still_ends_it_within_two_seconds(start, moody, small):

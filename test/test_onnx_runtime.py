@@ -1,12 +1,14 @@
 """The ONNX Runtime backend against the original network, and against files that are none."""
 
 import sys
+import time
 
 import numpy as np
 import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from conftest import PICTURES
+from moody_network import write_moody_network
 
 from blazeface_ros import FaceDetector
 from blazeface_ros.backends import open_backend
@@ -66,8 +68,6 @@ def test_a_batch_equals_its_single_windows(backend, inputs, threads):
 
 def test_idle_threads_do_not_spin(astronaut):
     """With two threads, waiting between frames must cost no CPU."""
-    import time
-
     detector = FaceDetector(threads=2)
     for _ in range(3):
         detector.detect(astronaut)
@@ -80,7 +80,8 @@ def test_idle_threads_do_not_spin(astronaut):
 @pytest.mark.parametrize('threads', [1, 2])
 def test_a_batch_that_fails_is_told(threads):
     backend = open_backend('onnxruntime', *find_model('back'), device='cpu', threads=threads)
-    with pytest.raises(BackendError, match=r'(?s)ONNX Runtime could not run the network: .*Got: 128'):
+    sentence = r'(?s)ONNX Runtime could not run the network: .*Got: 128'
+    with pytest.raises(BackendError, match=sentence):
         backend.infer(np.zeros((2, 3, 128, 128), np.float32))
     coordinates, _ = backend.infer(np.zeros((2, 3, 256, 256), np.float32))
     assert len(coordinates) == 2
@@ -90,6 +91,21 @@ def test_a_batch_that_fails_is_told(threads):
 def test_a_file_that_is_no_network_is_named():
     with pytest.raises(ModelError, match=r"model file '.*scene.jpg' is not a readable ONNX file"):
         FaceDetector(str(PICTURES / 'scene.jpg'))
+
+
+def test_no_picture_of_a_failing_batch_goes_on_unseen(tmp_path):
+    write_moody_network(tmp_path / 'moody.onnx', products=100)
+    moody = open_backend(
+        'onnxruntime', None, tmp_path / 'moody.onnx', device='cpu', threads=2
+    )
+    black, white = (np.full((1, 3, 256, 256), value, np.float32) for value in (-1, 1))
+    begin = time.monotonic()
+    moody.infer(white)
+    alone = time.monotonic() - begin
+    begin = time.monotonic()
+    with pytest.raises(BackendError):
+        moody.infer(np.concatenate([black, white]))
+    assert time.monotonic() - begin > alone / 3
 
 
 def with_batch(size, path):

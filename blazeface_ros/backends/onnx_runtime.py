@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -151,8 +151,13 @@ class OnnxRuntimeBackend:
             # network wait for one another after each layer: one by one, side by side, is faster.
             run = partial(self._one_thread.run, self._outputs)
             pictures = [{self._input: picture[None]} for picture in batch]
-            runs = self._pool.map(run, pictures) if self._pool else map(run, pictures)
-            coordinates, logits = map(np.concatenate, zip(*runs))
+            if self._pool is None:
+                parts = [run(picture) for picture in pictures]
+            else:
+                runs = [self._pool.submit(run, picture) for picture in pictures]
+                wait(runs)  # for all, also if one fails: none may go on unseen, or hang
+                parts = [one.result() for one in runs]
+            coordinates, logits = map(np.concatenate, zip(*parts))
         except Exception as error:
             raise BackendError(f'ONNX Runtime could not run the network: {error}') from error
         return coordinates, logits

@@ -28,6 +28,7 @@ from blazeface_ros.cli.tables import (
     save_plot,
     write_json,
 )
+from blazeface_ros.detector import MOST_THREADS
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.media import read_picture
 from blazeface_ros.models.catalogue import MODELS
@@ -105,10 +106,13 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if not 0 < value < math.inf:
             raise ConfigurationError(f'--{name} is {value}; it must be above 0')
-    if options.queue_size < 1:
-        raise ConfigurationError(f'--queue-size is {options.queue_size}; it must be 1 or more')
-    if options.threads < 0:
-        raise ConfigurationError(f'--threads is {options.threads}; it must be 0 or more')
+    # As the nodes' parameters allow.
+    bounds = ('threads', 0, MOST_THREADS), ('queue_size', 1, 1000), ('rate', 0, 1000)
+    for name, least, most in bounds:
+        value = getattr(options, name)
+        if not least <= value <= most:
+            option = name.replace('_', '-')
+            raise ConfigurationError(f'--{option} is {value}; it must be from {least} to {most}')
     check_outputs(options.json, options.plot)
     report = _measure_node(options) if options.ros else _measure_pictures(options)
     if options.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigurationError(
                 f"--{option} '{value}' is unknown; there are: {', '.join(names)}"
             )
+    if options.tolerance is not None and not 0 <= options.tolerance < math.inf:
+        raise ConfigurationError(f'--tolerance is {options.tolerance}; it must be 0 or more')
     backend = options.backend or ('ascend' if options.om else 'onnxruntime')
     against = options.against or ('onnxruntime' if options.om else None)
     named, _ = find_model(options.model)

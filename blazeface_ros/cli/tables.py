@@ -41,6 +41,8 @@ def check_outputs(json_file: Path | None, plot: Path | None) -> None:
     for option, file in (('json', json_file), ('plot', plot)):
         if file is not None and not file.absolute().parent.is_dir():
             raise ConfigurationError(f"--{option} '{file}': there is no such folder; make it first")
+        if file is not None and file.is_dir():
+            raise ConfigurationError(f"--{option} '{file}' is a folder; it must be a file's name")
     if plot is not None:
         if plot.suffix.lower() != '.png':
             raise ConfigurationError(f"--plot '{plot}': the file's name must end with .png")

@@ -80,6 +80,7 @@ class Camera:
         self._unheard = ''
         # When the last image was accepted, and the last overlay drawn.
         self._slot = self._last_overlay = -math.inf
+        self._next_warning = 0.0
         self.idle = ''
         self.topic = node.resolve_topic_name(self._requested_topic)
         self.counts = CameraCounts()
@@ -212,10 +213,14 @@ class Camera:
                 try:
                     publisher.publish(make_message(picture, message.header))
                 except ImageError as error:
-                    self._node.get_logger().warning(
-                        f'{publisher.topic_name}: {error}',
-                        throttle_duration_sec=WARNING_PERIOD,
-                    )
+                    self.warn(f'no overlay: {error}')
+
+    def warn(self, sentence: str) -> None:
+        """Warn of what is wrong with an image, now and then: each camera has its own turn."""
+        now = time.monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + WARNING_PERIOD
+            self._node.get_logger().warning(f'{self.topic}: {sentence}')
 
     def _overlay_wanted(self) -> bool:
         return any(publisher.get_subscription_count() for publisher, _ in self._overlays)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.validate_topic_name import validate_topic_name
 from std_srvs.srv import SetBool
 from vision_msgs.msg import VisionInfo
 
@@ -55,7 +58,9 @@ class DetectorNode(LifecycleNode):
             self, parameters.DETECTOR, apply=self.parameters.update
         )
         self._topics = output_topics(
-            self.parameters['image_topics'], self.parameters['face_topics']
+            self.parameters['image_topics'],
+            self.parameters['face_topics'],
+            self.resolve_topic_name,
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._enable = self.create_service(SetBool, '~/enable', self._on_enable)
@@ -70,6 +75,19 @@ class DetectorNode(LifecycleNode):
             self.trigger_activate()
 
     # Lifecycle
+
+    def _LifecycleNodeMixin__change_state(  # noqa: N802
+        self, transition_id: int
+    ) -> TransitionCallbackReturn:
+        """Refuse a transition that the present state does not have.
+
+        rclpy raises an error for it, which would end the node, and has no better place to catch it.
+        """
+        try:
+            return super()._LifecycleNodeMixin__change_state(transition_id)
+        except RuntimeError as error:  # RCLError, which rclpy does not export
+            self.get_logger().error(f'transition {transition_id} is refused: {error}')
+            return TransitionCallbackReturn.FAILURE
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and offer the outputs."""
@@ -180,6 +198,8 @@ class DetectorNode(LifecycleNode):
         if self._worker is not None:
             for camera in self._cameras:
                 camera.follow()
+                if camera.idle:
+                    self._worker.forget(camera)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         (result,) = self.set_parameters([Parameter('enable', value=request.data)])
@@ -235,17 +255,32 @@ class DetectorNode(LifecycleNode):
         super().destroy_node()
 
 
-def output_topics(image_topics: list[str], face_topics: list[str]) -> dict[str, str]:
+def output_topics(
+    image_topics: list[str],
+    face_topics: list[str],
+    resolve: Callable[[str], str] = lambda topic: topic,
+) -> dict[str, str]:
     """Which faces go where: the face topic of each image topic.
 
     Args:
         image_topics: one a camera.
         face_topics: as many; empty: `faces` for one camera, `<camera namespace>/faces` for more.
+        resolve: gives a topic's full name; two that have the same are one.
 
     Raises:
-        ConfigurationError: if they do not make a topic of its own for each camera.
+        ConfigurationError: if they do not make a topic of its own for each camera, or one is no
+            name of a topic.
     """
-    if not image_topics or len(set(image_topics)) != len(image_topics):
+    for name, topics in (('image_topics', image_topics), ('face_topics', face_topics)):
+        for topic in topics:
+            try:
+                validate_topic_name(topic)
+            except InvalidTopicNameException as error:
+                reason = ' '.join(str(error).split())
+                raise ConfigurationError(
+                    f"parameter '{name}' is {topics}; '{topic}' is no name of a topic: {reason}"
+                ) from error
+    if not image_topics or _same(image_topics, resolve):
         raise ConfigurationError(
             f"parameter 'image_topics' is {image_topics}; it must name each camera once"
         )
@@ -255,13 +290,18 @@ def output_topics(image_topics: list[str], face_topics: list[str]) -> dict[str, 
         outputs = [f'{namespace}/faces' if namespace else 'faces' for namespace in namespaces]
         if len(image_topics) == 1:
             outputs = ['faces']
-    if len(outputs) != len(image_topics) or len(set(outputs)) != len(outputs):
+    if len(outputs) != len(image_topics) or _same(outputs, resolve):
         raise ConfigurationError(
             f"parameter 'face_topics' is {face_topics}; it must have a topic of its own for each "
             f'of the image_topics {image_topics}'
             + ('' if face_topics else ', as they do not differ in their namespaces')
         )
     return dict(zip(image_topics, outputs))
+
+
+def _same(topics: list[str], resolve: Callable[[str], str]) -> bool:
+    """Whether some of the topics are the same."""
+    return len({resolve(topic) for topic in topics}) != len(topics)
 
 
 def main(args: list[str] | None = None) -> int:

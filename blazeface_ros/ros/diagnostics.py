@@ -85,7 +85,7 @@ class CameraCounts:
 
     def __post_init__(self) -> None:
         self._reported = time.monotonic()
-        self._before = (0, 0, 0)
+        self._before = (0, 0, 0, 0)
 
     def report(
         self, name: str, topic: str, publishers: int, idle: str, searched: str
@@ -103,8 +103,9 @@ class CameraCounts:
             searched: where in the last image.
         """
         now = time.monotonic()
-        counts = (self.received, self.processed, self.dropped)
-        received, processed, dropped = (a - b for a, b in zip(counts, self._before))
+        failed = self.unreadable + self.lost
+        counts = (self.received, self.processed, self.dropped, failed)
+        received, processed, dropped, failed = (a - b for a, b in zip(counts, self._before))
         seconds = max(now - self._reported, 1e-3)
         self._before, self._reported = counts, now
         self.rate_received, self.rate_processed = received / seconds, processed / seconds
@@ -118,6 +119,9 @@ class CameraCounts:
             message = (
                 f'no images for {age:.0f} s' if self.last_arrival else 'no images so far'
             ) + f': {publishers or "no"} publisher(s) on {topic}'
+        elif failed:
+            level = WARN if processed else ERROR
+            message = f'{failed} of {received} images unreadable or lost: the log says why'
         elif dropped > MOST_DROPPED * received:
             level = WARN
             message = (

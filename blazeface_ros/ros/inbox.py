@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -59,9 +60,16 @@ class Inbox(Generic[Sender, Message]):
         """Whether nobody reads it any more."""
         return self._closed
 
-    def close(self) -> None:
-        """Wake whoever waits, for good."""
+    def clear(self, sender: Sender) -> Collection[Letter[Sender, Message]]:
+        """Take out, and give, all letters of a sender."""
+        with self._changed:
+            return self._letters.pop(sender, ())
+
+    def close(self) -> list[Letter[Sender, Message]]:
+        """Wake whoever waits, for good; gives what still lay there."""
         with self._changed:
             self._closed = True
+            left = [letter for waiting in self._letters.values() for letter in waiting]
             self._letters.clear()
             self._changed.notify_all()
+        return left

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from blazeface_ros.backends import BACKENDS
+from blazeface_ros.detector import MOST_THREADS
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.ros.qos import RELIABILITIES
@@ -63,6 +64,8 @@ class Declaration:
             ConfigurationError: if it is not allowed.
         """
         kind = type(self.default)
+        if value is None and kind is list:  # how ROS reads an empty list
+            value = []
         # YAML reads `5` as a whole number and `0` as one too: both are fine where a number or
         # a text (a webcam's index) is wanted.
         if type(value) is int and kind in (float, str):
@@ -120,7 +123,8 @@ DETECTOR = (
     Declaration(
         'queue_size',
         1,
-        'Images of a camera that may wait; 1: only the newest, more: each has its turn.',
+        'Images of a camera that may wait for the network, and as many in the middleware; 1: only '
+        'the newest, more: each has its turn.',
         limits=(1, 1000),
     ),
     Declaration('model', 'back', f'The network: {", ".join(MODELS)}, or a model file.'),
@@ -129,7 +133,11 @@ DETECTOR = (
     ),
     Declaration('device', 'auto', 'Where the network runs, as the backend names it.'),
     Declaration(
-        'threads', 0, 'Of the network on a CPU; 0: as many as help.', limits=(0, 256)
+        'threads',
+        0,
+        'Of the network on a CPU; ONNX Runtime searches windows, and images of several cameras, '
+        'side by side; 0: as many as help.',
+        limits=(0, MOST_THREADS),
     ),
     Declaration(
         'score_threshold',

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from blazeface_ros.detector import FaceDetector
-from blazeface_ros.errors import BlazeFaceError
+from blazeface_ros.errors import BackendError, BlazeFaceError
 from blazeface_ros.ros.camera import Camera
 from blazeface_ros.ros.diagnostics import WARNING_PERIOD, Stages
 from blazeface_ros.ros.inbox import Inbox, Letter
@@ -22,7 +22,7 @@ FAILURES_BEFORE_REOPENING = 3
 OPENING_PERIOD = 5.0
 #: Seconds after which a call of the network counts as hanging.
 HANGING = 3.0
-#: Seconds that stopping waits for the frame in hand.
+#: Seconds that stopping waits for the network's call in progress.
 PATIENCE = 1.0
 
 
@@ -67,7 +67,6 @@ class Worker:
         self._failures_in_a_row = 0
         self._opening_error: BlazeFaceError | None = None
         self._next_opening = 0.0
-        self._busy_since: float | None = None
         self._ending = threading.Lock()
         self._ended = self.abandoned = False
         self._thread = threading.Thread(target=self._work, name='detector worker', daemon=True)
@@ -80,7 +79,8 @@ class Worker:
     @property
     def hanging_for(self) -> float:
         """Seconds that the present call of the network has taken, if that is far too long."""
-        since = self._busy_since
+        detector = self._detector
+        since = detector.network_since if detector is not None else None
         seconds = 0.0 if since is None else time.monotonic() - since
         return seconds if seconds > HANGING else 0.0
 
@@ -91,14 +91,25 @@ class Worker:
             The network; None if there is none at present, or if it hangs. Then the thread ends, and
             gives the network back, whenever that wakes; it publishes nothing more.
         """
-        self.inbox.close()
+        for letter in self.inbox.close():
+            letter.sender.counts.dropped += 1
+        if (detector := self._detector) is not None:
+            detector.cancelled = True  # there may be many windows to go
         self._thread.join(PATIENCE)
         with self._ending:
             self.abandoned = not self._ended
         if self.abandoned:
-            self._logger.error('the network hangs: its thread is left behind')
+            self._logger.error(
+                f'the network has not ended within {PATIENCE:g} s: its thread is left behind'
+            )
             return None
+        if self._detector is not None:
+            self._detector.cancelled = False
         return self._detector
+
+    def forget(self, camera: Camera) -> None:
+        """Drop what a camera has waiting."""
+        camera.counts.dropped += len(self.inbox.clear(camera))
 
     def _work(self) -> None:
         while letters := self.inbox.take():
@@ -115,10 +126,10 @@ class Worker:
             self._lost(letters, error)
 
     def _lost(self, letters: list[Letter[Camera, Any]], error: Exception) -> None:
-        if self.inbox.closed or not self._is_alive():
-            return  # interrupted while publishing
         for letter in letters:
             letter.sender.counts.lost += 1
+        if self.inbox.closed or not self._is_alive():
+            return  # interrupted: there is nothing wrong
         self._logger.error(
             f'{len(letters)} image(s) lost: {describe(error)}',
             throttle_duration_sec=WARNING_PERIOD,
@@ -139,19 +150,15 @@ class Worker:
         decoded = time.monotonic()
         if not frames:
             return
-        self._busy_since = decoded
-        try:
-            with self._counting_failures():
-                found = self._search().detect(
-                    detector,
-                    frames,
-                    [letter.sender.stream for letter in letters],
-                    [seconds_of(letter) for letter in letters],
-                )
-        finally:
-            hung, self._busy_since = self.hanging_for, None
+        with self._counting_failures():
+            found = self._search().detect(
+                detector,
+                frames,
+                [letter.sender.stream for letter in letters],
+                [seconds_of(letter) for letter in letters],
+            )
         if self.inbox.closed:
-            return
+            raise BackendError('the node was deactivated')
         self.batches[len(frames)] = self.batches.get(len(frames), 0) + 1
         detected = time.monotonic()
         for letter, frame, faces in zip(letters, frames, found):
@@ -167,8 +174,8 @@ class Worker:
             publish=time.monotonic() - detected,
             **detector.seconds,
         )
-        if hung:
-            self._logger.error(f'the network hung for {hung:.1f} s; it is loaded anew')
+        if detector.slowest > HANGING:
+            self._logger.error(f'the network hung for {detector.slowest:.1f} s; it is loaded anew')
             self._reopen()
 
     def _unreadable(self, letter: Letter[Camera, Any], error: Exception) -> None:
@@ -180,10 +187,9 @@ class Worker:
             else ''
         )
         kind = getattr(message, 'encoding', None) or getattr(message, 'format', '')
-        self._logger.warning(
-            f'{camera.topic}: cannot read an image ({camera.counts.unreadable} so far; {kind!r}'
-            f'{size}, {len(message.data)} bytes): {describe(error)}',
-            throttle_duration_sec=WARNING_PERIOD,
+        camera.warn(
+            f'cannot read an image ({camera.counts.unreadable} so far; {kind!r}{size}, '
+            f'{len(message.data)} bytes): {describe(error)}'
         )
 
     # The network that fails
