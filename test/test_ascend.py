@@ -26,7 +26,7 @@ from test_detector import (  # noqa: F401  the same tests, with this module's `d
     test_every_layout_of_the_same_picture_has_the_same_faces,
     test_faces_at_the_border_are_not_clipped,
     test_keypoints_stand_where_their_names_say,
-    test_no_pictures_give_no_results,
+    test_no_pictures_and_no_windows_give_no_results,
     test_odd_shapes_have_no_faces_and_do_no_harm,
     test_results_do_not_change_when_the_next_picture_comes,
     test_the_astronaut_is_found_where_mediapipe_finds_her,
