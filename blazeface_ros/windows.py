@@ -179,7 +179,7 @@ def levels(width: int, height: int, smallest_face: float, share: float) -> Level
     """
     longest = max(width, height)
     asked, note = smallest_face, ''
-    if asked and asked >= longest * share:
+    if asked > longest * share:
         note = (
             f'smallest_face is {asked:g}, but one look at the whole picture of {width} x {height} '
             f'shows faces from {longest * share:.0f} pixels on: it is all that is searched'
