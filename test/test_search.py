@@ -77,7 +77,7 @@ def test_every_face_lies_whole_in_a_window_that_shows_it_well(drawn):
     )
 
 
-@example(1, 2457, 351, far=False)  # just what the whole frame shows
+@example(1, 2457, 351, False)  # just what the whole frame shows
 @given(st.integers(1, 4096), st.integers(1, 4096), st.integers(0, 4096), st.booleans())
 def test_the_whole_frame_comes_first_and_all_others_lie_inside_it(width, height, smallest, far):
     plan = levels(width, height, smallest, 1 / 14 if far else 1 / 7)
