@@ -14,9 +14,12 @@ from blazeface_ros.errors import ConfigurationError, ImageError
 Pixels = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+#: Frames a second of pictures.
 PICTURE_RATE = 10.0
-#: Frames a second of a webcam that does not tell: some say 0, -1 or not a number.
-WEBCAM_RATE, FASTEST_RATE = 30.0, 1000.0
+#: Of a webcam that does not tell: some say 0, -1 or not a number.
+WEBCAM_RATE = 30.0
+#: Faster is taken for a mistake.
+FASTEST_RATE = 1000.0
 
 
 def read_picture(file: str | Path) -> Pixels:

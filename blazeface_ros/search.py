@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.boxes import intersections
 from blazeface_ros.detector import FaceDetector
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.faces import Faces
@@ -126,9 +127,8 @@ class Stream:
 
 def _meeting_first(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Boxes [T, 4], those that touch another first: who is who there shows only by looking."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    touching = (low[:, None] < high).all(axis=2) & (high[:, None] > low).all(axis=2)
-    alone = touching.sum(axis=1) == 1
+    touching = intersections(boxes, boxes) > 0
+    alone = touching.sum(axis=1) <= 1  # but itself
     return boxes[np.argsort(alone, kind='stable')]
 
 

@@ -13,7 +13,6 @@ import os
 import struct
 import sys
 import time
-from collections import defaultdict
 from pathlib import Path
 
 import rclpy
@@ -39,7 +38,7 @@ def main() -> None:
     process = int(pid) or os.getpid()
     latencies: list[float] = []
     network: list[float] = []
-    dropped: dict[str, list[int]] = defaultdict(list)
+    dropped: dict[str, int] = {}
 
     def on_image(message: Image) -> None:
         now, stamp = time.time_ns(), message.header.stamp
@@ -57,7 +56,7 @@ def main() -> None:
             if text := values.get('network (ms)'):  # 'mean 5.31, p95 6.02'
                 network.append(float(text.split()[1].rstrip(',')))
             if count := values.get('dropped'):
-                dropped[status.name].append(int(count))
+                dropped[status.name] = int(count)
 
     rclpy.init()
     node = rclpy.create_node('benchmark_probe')
@@ -79,13 +78,10 @@ def main() -> None:
     listen(time.monotonic() + WARM_UP)
     latencies.clear()
     network.clear()
-    # Counts go on from the last that were heard.
-    for counts in dropped.values():
-        del counts[:-1]
-    before = cpu_seconds(process)
+    before, dropped_before = cpu_seconds(process), sum(dropped.values())
     listen(time.monotonic() + float(seconds))
     cpu = cpu_seconds(process) - before
-    lost = sum(counts[-1] - counts[0] for counts in dropped.values())
+    lost = sum(dropped.values()) - dropped_before
     print(json.dumps({'latencies': latencies, 'network': network, 'dropped': lost, 'cpu': cpu}))
 
 

@@ -30,7 +30,7 @@ from blazeface_ros.cli.tables import (
 )
 from blazeface_ros.detector import MOST_THREADS
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.media import read_picture
+from blazeface_ros.media import FASTEST_RATE, read_picture
 from blazeface_ros.models.catalogue import MODELS
 
 Row = dict[str, Any]
@@ -107,12 +107,12 @@ def run(options: argparse.Namespace) -> int:
         if not 0 < value < math.inf:
             raise ConfigurationError(f'--{name} is {value}; it must be above 0')
     # As the nodes' parameters allow.
-    bounds = ('threads', 0, MOST_THREADS), ('queue_size', 1, 1000), ('rate', 0, 1000)
+    bounds = ('threads', 0, MOST_THREADS), ('queue_size', 1, 1000), ('rate', 0, FASTEST_RATE)
     for name, least, most in bounds:
         value = getattr(options, name)
         if not least <= value <= most:
             option = name.replace('_', '-')
-            raise ConfigurationError(f'--{option} is {value}; it must be from {least} to {most}')
+            raise ConfigurationError(f'--{option} is {value}; it must be from {least} to {most:g}')
     check_outputs(options.json, options.plot)
     report = _measure_node(options) if options.ros else _measure_pictures(options)
     if options.json:

@@ -258,7 +258,7 @@ class DetectorNode(LifecycleNode):
 def output_topics(
     image_topics: list[str],
     face_topics: list[str],
-    resolve: Callable[[str], str] = lambda topic: topic,
+    resolve: Callable[[str], str],
 ) -> dict[str, str]:
     """Which faces go where: the face topic of each image topic.
 

@@ -63,10 +63,11 @@ class CameraCounts:
     Attributes:
         received: images that came.
         processed: images that were answered.
-        dropped: images that a newer one replaced before their turn came.
+        dropped: images whose turn never came: a newer one replaced them, or no more were wanted.
         held_back: images left out for `max_rate`.
         unreadable: images that could not be read.
-        lost: images lost to a failure of the network, or of publishing their faces.
+        lost: images lost to a failure of the network, or of publishing their faces, or to the end
+            of the work while they were in hand.
         faces: faces found.
         last_arrival: when the last image came (`time.monotonic`), 0 if none has.
         rate_received, rate_processed: per second, over the time between the last two reports.

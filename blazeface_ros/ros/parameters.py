@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.detector import MOST_THREADS
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
+from blazeface_ros.media import FASTEST_RATE
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.ros.qos import RELIABILITIES
 from blazeface_ros.search import SEARCHES
@@ -249,7 +250,7 @@ MEDIA_PUBLISHER = (
         'rate',
         0.0,
         "Frames a second; 0: a video's or webcam's own rate, 10 for pictures.",
-        limits=(0.0, 1000.0),
+        limits=(0.0, FASTEST_RATE),
     ),
     Declaration('loop', True, 'Whether to begin again at the end.'),
     Declaration('frame_id', 'camera', 'frame_id in the header of the images.'),
