@@ -17,11 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from blazeface_ros import FaceDetector
-from blazeface_ros.evaluation import FALSE_POSITIVE, GroundTruth, match, read_ground_truth
-from blazeface_ros.media import read_picture
-from blazeface_ros.scenes import cut_heads, walking_clip
-from blazeface_ros.search import Search, Stream
-from blazeface_ros.windows import Frame
+from blazeface_ros.core.scan import Search, Stream
+from blazeface_ros.core.tiles import Frame
+from blazeface_ros.lab.evaluation import FALSE_POSITIVE, GroundTruth, match, read_ground_truth
+from blazeface_ros.lab.scenes import cut_heads, walking_clip
+from blazeface_ros.recordings.media import read_picture
 
 PICTURES = Path(__file__).parents[1] / 'pictures'
 PEOPLE, SECONDS, RATE = 6, 20.0, 10.0

@@ -18,8 +18,6 @@ import numpy as np
 
 import blazeface_ros
 from blazeface_ros.backends import BACKENDS
-from blazeface_ros.benchmark import pictures
-from blazeface_ros.benchmark.contenders import gather
 from blazeface_ros.cli.tables import (
     bundled_pictures,
     check_outputs,
@@ -28,10 +26,12 @@ from blazeface_ros.cli.tables import (
     save_plot,
     write_json,
 )
-from blazeface_ros.detector import MOST_THREADS
+from blazeface_ros.core.detector import MOST_THREADS
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.media import FASTEST_RATE, read_picture
+from blazeface_ros.lab.benchmark import pictures
+from blazeface_ros.lab.benchmark.contenders import gather
 from blazeface_ros.models.catalogue import MODELS
+from blazeface_ros.recordings.media import FASTEST_RATE, read_picture
 
 Row = dict[str, Any]
 #: Multiplications and additions of a network for one window, from its layers (docs/models.md).
@@ -225,7 +225,7 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure_node(options: argparse.Namespace) -> dict[str, Any]:
-    from blazeface_ros.benchmark import nodes
+    from blazeface_ros.lab.benchmark import nodes
 
     if options.plot or options.growth:
         raise ConfigurationError('--plot and --growth are of pictures: give them without --ros')

@@ -10,7 +10,8 @@ from pathlib import Path
 from blazeface_ros.backends import open_backend
 from blazeface_ros.cli.tables import bundled_pictures, print_differences
 from blazeface_ros.errors import BackendError
-from blazeface_ros.models import conversion, parity
+from blazeface_ros.lab import parity
+from blazeface_ros.models import conversion
 from blazeface_ros.models.catalogue import Model
 
 #: Exit code where everything was prepared for an .om file, but atc is not on this machine.

@@ -11,12 +11,12 @@ from pathlib import Path
 import cv2
 
 from blazeface_ros.backends import BACKENDS
-from blazeface_ros.detector import FaceDetector
-from blazeface_ros.drawing import draw_faces, draw_windows
+from blazeface_ros.core.detector import FaceDetector
+from blazeface_ros.core.drawing import draw_faces, draw_windows
+from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
 from blazeface_ros.errors import ConfigurationError, ImageError
-from blazeface_ros.faces import KEYPOINT_NAMES, Faces
-from blazeface_ros.media import read_picture
 from blazeface_ros.models.catalogue import MODELS
+from blazeface_ros.recordings.media import read_picture
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

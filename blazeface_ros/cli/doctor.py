@@ -19,10 +19,10 @@ from typing import Any
 import blazeface_ros
 from blazeface_ros.backends import BACKENDS, acl_runtime
 from blazeface_ros.cli.tables import bundled_pictures
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import BackendError
+from blazeface_ros.lab.parity import LiteRt
 from blazeface_ros.models.catalogue import MODELS, find_model
-from blazeface_ros.models.parity import LiteRt
 
 DEFAULT_BACKEND = 'onnxruntime'
 DDS_SETTINGS = (

@@ -20,9 +20,9 @@ from blazeface_ros.cli.tables import (
     save_plot,
     write_json,
 )
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import ImageError
-from blazeface_ros.evaluation import (
+from blazeface_ros.lab.evaluation import (
     AnnotatedPicture,
     Counts,
     Evaluation,
@@ -31,8 +31,8 @@ from blazeface_ros.evaluation import (
     evaluate,
     read_ground_truth,
 )
-from blazeface_ros.media import read_picture
-from blazeface_ros.scenes import FAR_WIDTHS, far_scenes
+from blazeface_ros.lab.scenes import FAR_WIDTHS, far_scenes
+from blazeface_ros.recordings.media import read_picture
 
 #: What a line of a plot is called, and its points.
 Curve = tuple[str, npt.ArrayLike, npt.ArrayLike]

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.cli.tables import bundled_pictures, print_differences
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
-from blazeface_ros.media import read_picture
-from blazeface_ros.models import parity
+from blazeface_ros.lab import parity
 from blazeface_ros.models.catalogue import MODELS, Model, check_network, find_model
+from blazeface_ros.recordings.media import read_picture
 
 LITERT = 'litert'
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.media import read_picture
+from blazeface_ros.lab.parity import Difference
 from blazeface_ros.models.catalogue import shared_file
-from blazeface_ros.models.parity import Difference
+from blazeface_ros.recordings.media import read_picture
 
 HEADER = ('', 'inputs', 'output', 'max', 'mean', 'at faces', 'share', '')
 

@@ -13,10 +13,12 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray, VisionInfo
 
-from blazeface_ros.detector import FaceDetector
-from blazeface_ros.drawing import draw_faces, draw_trails, draw_windows
+from blazeface_ros.core.detector import FaceDetector
+from blazeface_ros.core.drawing import draw_faces, draw_trails, draw_windows
+from blazeface_ros.core.faces import Faces
+from blazeface_ros.core.scan import Stream
+from blazeface_ros.core.tiles import Frame
 from blazeface_ros.errors import ImageError
-from blazeface_ros.faces import Faces
 from blazeface_ros.ros.diagnostics import WARNING_PERIOD, CameraCounts
 from blazeface_ros.ros.images import (
     CompressedReader,
@@ -33,8 +35,6 @@ from blazeface_ros.ros.qos import (
     image_qos,
     offered_by_all,
 )
-from blazeface_ros.search import Stream
-from blazeface_ros.windows import Frame
 
 #: What rmw calls a node whose endpoints were discovered before its name.
 UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'

@@ -16,7 +16,7 @@ from std_srvs.srv import SetBool
 from vision_msgs.msg import VisionInfo
 
 import blazeface_ros
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.ros import diagnostics, parameters
 from blazeface_ros.ros.camera import Camera

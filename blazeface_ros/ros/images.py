@@ -10,8 +10,8 @@ import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from blazeface_ros.core.tiles import Channels, Frame
 from blazeface_ros.errors import ImageError
-from blazeface_ros.windows import Channels, Frame
 
 Pixels = npt.NDArray[np.uint8]
 

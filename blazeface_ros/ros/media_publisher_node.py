@@ -13,8 +13,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.media import Media
 from blazeface_ros.models.catalogue import shared_file
+from blazeface_ros.recordings.media import Media
 from blazeface_ros.ros import parameters
 from blazeface_ros.ros.images import message_from_bgr
 from blazeface_ros.ros.qos import RELIABILITIES

@@ -16,7 +16,7 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
-from blazeface_ros.faces import KEYPOINT_NAMES, Faces
+from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
 
 FACE_CLASS = 'face'
 

@@ -16,13 +16,13 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from blazeface_ros.backends import BACKENDS
-from blazeface_ros.detector import MOST_THREADS
+from blazeface_ros.core.detector import MOST_THREADS
+from blazeface_ros.core.scan import SEARCHES
+from blazeface_ros.core.tiles import MOST_WINDOWS
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
-from blazeface_ros.media import FASTEST_RATE
 from blazeface_ros.models.catalogue import MODELS
+from blazeface_ros.recordings.media import FASTEST_RATE
 from blazeface_ros.ros.qos import RELIABILITIES
-from blazeface_ros.search import SEARCHES
-from blazeface_ros.windows import MOST_WINDOWS
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.detector import FaceDetector
+from blazeface_ros.core.scan import Search
+from blazeface_ros.core.tiles import Frame
 from blazeface_ros.errors import BackendError, BlazeFaceError
 from blazeface_ros.ros.camera import Camera
 from blazeface_ros.ros.diagnostics import WARNING_PERIOD, Stages
 from blazeface_ros.ros.inbox import Inbox, Letter
-from blazeface_ros.search import Search
-from blazeface_ros.windows import Frame
 
 #: Failures in a row after which the network is loaded anew, once.
 FAILURES_BEFORE_REOPENING = 3

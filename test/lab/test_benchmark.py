@@ -14,9 +14,9 @@ import pytest
 from conftest import PICTURES, ROOT
 
 from blazeface_ros import FaceDetector
-from blazeface_ros.benchmark import contenders, nodes, pictures
 from blazeface_ros.cli.main import main
 from blazeface_ros.errors import BackendError
+from blazeface_ros.lab.benchmark import contenders, nodes, pictures
 
 SCENE = str(PICTURES / 'scene.jpg')
 
@@ -131,7 +131,7 @@ def test_the_cpu_time_is_that_of_all_threads(scene):
     """What another thread burns beside the contender is counted as well."""
     code = 'import threading, time\n' + '\n'.join(
         (
-            'from blazeface_ros.benchmark.contenders import Ours',
+            'from blazeface_ros.lab.benchmark.contenders import Ours',
             'import numpy',
             'ours = Ours("back", "onnxruntime", 1, [numpy.zeros((99, 99, 3), "uint8")] * 16)',
             'alone = min(ours.run().cpu for _ in range(3))',
@@ -265,7 +265,7 @@ def test_a_node_is_measured_and_a_reference_that_dies_is_told(ros, broken_cv_bri
         assert 0 < row['median'] <= row['p95']
         assert row['CPU an answer'] >= 0
     assert capsys.readouterr().err == (
-        'the reference node does not take part: benchmark.reference_node ended by itself: '
+        'the reference node does not take part: lab.benchmark.reference_node ended by itself: '
         'TypeError: the type of the image is not known\n'
     )
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from blazeface_ros.decoding import (
+from blazeface_ros.core.decoding import (
     SAME_FACE,
     decode,
     make_anchors,

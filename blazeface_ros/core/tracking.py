@@ -17,8 +17,8 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.boxes import overlaps
-from blazeface_ros.faces import KEYPOINT_NAMES, Faces
+from blazeface_ros.core.boxes import overlaps
+from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.boxes import areas, intersections
-from blazeface_ros.faces import KEYPOINT_NAMES
+from blazeface_ros.core.boxes import areas, intersections
+from blazeface_ros.core.faces import KEYPOINT_NAMES
 
 Array = npt.NDArray[np.float32]
 

@@ -9,11 +9,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from blazeface_ros import FaceDetector, Faces, Frame
+from blazeface_ros.core.scan import Search, Stream
+from blazeface_ros.core.tiles import MOST_WINDOWS, judge, levels
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.evaluation import GroundTruth, match
-from blazeface_ros.scenes import cut_heads, walking_clip
-from blazeface_ros.search import Search, Stream
-from blazeface_ros.windows import MOST_WINDOWS, judge, levels
+from blazeface_ros.lab.evaluation import GroundTruth, match
+from blazeface_ros.lab.scenes import cut_heads, walking_clip
 
 SHARE = 1 / 14
 WIDTH, HEIGHT = 640, 360

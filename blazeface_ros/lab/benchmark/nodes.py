@@ -22,16 +22,16 @@ from typing import IO, NamedTuple
 import cv2
 import numpy as np
 
-from blazeface_ros.benchmark.pictures import Row, scaled_to
 from blazeface_ros.errors import BackendError, ConfigurationError
-from blazeface_ros.media import read_picture
+from blazeface_ros.lab.benchmark.pictures import Row, scaled_to
 from blazeface_ros.models.catalogue import find_model, shared_file
+from blazeface_ros.recordings.media import read_picture
 
 COLUMNS = (
     *('what', 'size', 'cameras', 'Fast DDS', 'sent', 'answered', 'dropped'),
     *('median', 'p95', 'network', 'CPU an answer'),
 )
-PROBE, REFERENCE_NODE = 'benchmark.probe', 'benchmark.reference_node'
+PROBE, REFERENCE_NODE = 'lab.benchmark.probe', 'lab.benchmark.reference_node'
 #: How often each setting has its turn.
 ROUNDS = 3
 #: Seconds that a process may take to end.

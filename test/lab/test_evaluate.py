@@ -9,8 +9,9 @@ import pytest
 from conftest import PICTURES, intersection_over_union
 
 from blazeface_ros.cli.main import main
+from blazeface_ros.core.faces import Faces
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.evaluation import (
+from blazeface_ros.lab.evaluation import (
     FALSE_POSITIVE,
     ON_IGNORED,
     GroundTruth,
@@ -21,8 +22,7 @@ from blazeface_ros.evaluation import (
     measure,
     read_ground_truth,
 )
-from blazeface_ros.faces import Faces
-from blazeface_ros.scenes import HEIGHT, WIDTH, cut_heads, far_scenes, walking_clip
+from blazeface_ros.lab.scenes import HEIGHT, WIDTH, cut_heads, far_scenes, walking_clip
 
 
 def faces_at(*boxes, scores=None):

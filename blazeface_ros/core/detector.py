@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.backends import open_backend
-from blazeface_ros.decoding import decode, make_anchors, merge_overlapping, merge_windows
-from blazeface_ros.errors import BackendError, ConfigurationError
-from blazeface_ros.faces import Faces
-from blazeface_ros.models.catalogue import find_model
-from blazeface_ros.windows import (
+from blazeface_ros.core.decoding import decode, make_anchors, merge_overlapping, merge_windows
+from blazeface_ros.core.faces import Faces
+from blazeface_ros.core.tiles import (
     Frame,
     Levels,
     Window,
@@ -23,6 +21,8 @@ from blazeface_ros.windows import (
     levels,
     to_frame_coordinates,
 )
+from blazeface_ros.errors import BackendError, ConfigurationError
+from blazeface_ros.models.catalogue import find_model
 
 Picture = npt.NDArray[np.uint8] | Frame
 #: Windows that go through the network together.

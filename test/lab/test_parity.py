@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from blazeface_ros.faces import Faces
-from blazeface_ros.models.parity import compare_faces
+from blazeface_ros.core.faces import Faces
+from blazeface_ros.lab.parity import compare_faces
 
 
 def faces_at(*lefts, scores=(0.9, 0.8, 0.7)):

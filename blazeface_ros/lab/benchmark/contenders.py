@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.backends import BACKENDS
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import BackendError, BlazeFaceError, ConfigurationError
+from blazeface_ros.lab.parity import LiteRt, find_original
 from blazeface_ros.models.catalogue import MODELS, Model
-from blazeface_ros.models.parity import LiteRt, find_original
 
 Picture = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]

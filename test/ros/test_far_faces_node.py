@@ -8,9 +8,9 @@ import pytest
 from ros_fixtures import NodeProcess, Robot, image_message
 from sensor_msgs.msg import Image
 
-from blazeface_ros.drawing import TRAIL_COLOR, WINDOW_COLOR
+from blazeface_ros.core.drawing import TRAIL_COLOR, WINDOW_COLOR
+from blazeface_ros.core.tiles import levels
 from blazeface_ros.ros.images import frame_from_message
-from blazeface_ros.windows import levels
 
 _tenths = itertools.count(10)
 

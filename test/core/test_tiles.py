@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from blazeface_ros.errors import ImageError
-from blazeface_ros.windows import (
+from blazeface_ros.core.tiles import (
     RGB_POSITIONS,
     Frame,
     Window,
@@ -13,6 +12,7 @@ from blazeface_ros.windows import (
     to_frame_coordinates,
     whole_frame,
 )
+from blazeface_ros.errors import ImageError
 
 
 def seen(frame, window, size=8):

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.benchmark.contenders import Contender, Ours, Round
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.detector import FaceDetector
+from blazeface_ros.lab.benchmark.contenders import Contender, Ours, Round
 
 Picture = npt.NDArray[np.uint8]
 Row = dict[str, Any]

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from blazeface_ros.core.faces import Faces
+from blazeface_ros.core.tiles import Frame, crop, whole_frame
 from blazeface_ros.errors import BackendError, ModelError
-from blazeface_ros.faces import Faces
 from blazeface_ros.models.catalogue import COORDINATES, Model, check_network, sha256_of
-from blazeface_ros.windows import Frame, crop, whole_frame
 
 Array = npt.NDArray[np.float32]
 Runner = Callable[[Array], tuple[Array, Array]]

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.boxes import areas, intersections, overlaps
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.boxes import areas, intersections, overlaps
+from blazeface_ros.core.detector import FaceDetector
+from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.faces import KEYPOINT_NAMES, Faces
-from blazeface_ros.media import PICTURE_SUFFIXES, Pixels
+from blazeface_ros.recordings.media import PICTURE_SUFFIXES, Pixels
 
 Array = npt.NDArray[np.float32]
 

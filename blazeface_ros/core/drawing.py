@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.faces import Faces
+from blazeface_ros.core.faces import Faces
 
 Color = tuple[int, int, int]
 

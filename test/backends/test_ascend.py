@@ -37,8 +37,8 @@ from blazeface_ros import FaceDetector
 from blazeface_ros.backends import ascend, open_backend
 from blazeface_ros.backends.acl_runtime import CODES, AclError, runtime
 from blazeface_ros.cli.main import main
+from blazeface_ros.core.tiles import Frame, crop, whole_frame
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
-from blazeface_ros.windows import Frame, crop, whole_frame
 
 BACK = ROOT / 'weights' / 'blazeface_back.onnx'
 FRONT = ROOT / 'weights' / 'blazeface_front.onnx'
@@ -583,7 +583,7 @@ def on_double(report, faults=(), **machine):
 
     `faults` are arguments of `Simulation.fail`.
     """
-    path = os.pathsep.join([str(ROOT / 'test' / 'acl_on_path'), str(ROOT)])
+    path = os.pathsep.join([str(ROOT / 'test' / 'support' / 'acl_on_path'), str(ROOT)])
     return {
         **os.environ,
         'PYTHONPATH': path + os.pathsep + os.environ.get('PYTHONPATH', ''),

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.boxes import intersections
-from blazeface_ros.detector import FaceDetector
+from blazeface_ros.core.boxes import intersections
+from blazeface_ros.core.detector import FaceDetector
+from blazeface_ros.core.faces import Faces
+from blazeface_ros.core.tiles import Frame, Levels, Window, letterbox
+from blazeface_ros.core.tracking import Looks, Tracker
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.faces import Faces
-from blazeface_ros.tracking import Looks, Tracker
-from blazeface_ros.windows import Frame, Levels, Window, letterbox
 
 Square = tuple[float, float, float]
 

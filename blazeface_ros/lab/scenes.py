@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.boxes import overlaps
+from blazeface_ros.core.boxes import overlaps
 from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.evaluation import Array, GroundTruth, Sample
-from blazeface_ros.media import Pixels
+from blazeface_ros.lab.evaluation import Array, GroundTruth, Sample
+from blazeface_ros.recordings.media import Pixels
 
 #: The size of all scenes in pixels.
 WIDTH, HEIGHT = 1920, 1080

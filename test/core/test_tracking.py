@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blazeface_ros.faces import Faces
-from blazeface_ros.tracking import TRAIL_LENGTH, Tracker
+from blazeface_ros.core.faces import Faces
+from blazeface_ros.core.tracking import TRAIL_LENGTH, Tracker
 
 SIZE = 60.0
 #: The box's corners and the keypoints of a face of size 1 around the origin.

@@ -17,7 +17,8 @@ from blazeface_ros import FaceDetector
 from blazeface_ros.backends import open_backend
 from blazeface_ros.cli.main import main
 from blazeface_ros.errors import ConfigurationError, ConversionError, ModelError
-from blazeface_ros.models import conversion, parity
+from blazeface_ros.lab import parity
+from blazeface_ros.models import conversion
 from blazeface_ros.models.catalogue import MODELS, find_model
 from blazeface_ros.models.networks import make_network
 from blazeface_ros.models.tflite_reader import load_weights

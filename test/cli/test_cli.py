@@ -12,8 +12,8 @@ from conftest import PICTURES
 
 from blazeface_ros import KEYPOINT_NAMES
 from blazeface_ros.cli.main import main
-from blazeface_ros.drawing import WINDOW_COLOR, draw_windows
-from blazeface_ros.windows import levels
+from blazeface_ros.core.drawing import WINDOW_COLOR, draw_windows
+from blazeface_ros.core.tiles import levels
 
 ASTRONAUT, SCENE = str(PICTURES / 'astronaut.png'), str(PICTURES / 'scene.jpg')
 

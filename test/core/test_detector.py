@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT, intersection_over_union
 
 from blazeface_ros import KEYPOINT_NAMES, FaceDetector, Faces, Frame
+from blazeface_ros.core.tiles import Window
 from blazeface_ros.errors import BackendError, ConfigurationError, ImageError, ModelError
-from blazeface_ros.windows import Window
 
 GOLDENS = json.loads((ROOT / 'test' / 'data' / 'mediapipe_astronaut.json').read_text())
 

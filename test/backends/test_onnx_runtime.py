@@ -12,9 +12,9 @@ from moody_network import write_moody_network
 
 from blazeface_ros import FaceDetector
 from blazeface_ros.backends import open_backend
+from blazeface_ros.core.tiles import Frame, crop, whole_frame
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import find_model
-from blazeface_ros.windows import Frame, crop, whole_frame
 
 
 @pytest.fixture(scope='module')

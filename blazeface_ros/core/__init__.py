@@ -1,0 +1,1 @@
+"""From frames to faces: plain Python that knows neither ROS nor files."""

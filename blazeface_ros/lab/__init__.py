@@ -1,0 +1,1 @@
+"""What only measures: evaluation, scenes made for it, parity of backends, the benchmark."""

@@ -1,0 +1,1 @@
+"""Pictures, videos and webcams as streams of frames."""
