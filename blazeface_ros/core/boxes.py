@@ -1,4 +1,4 @@
-"""How boxes, x0, y0, x1, y1, lie to one another: all of some with all of others."""
+"""Pairwise geometry of boxes (x0, y0, x1, y1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def intersections(first: Array, second: Array) -> Array:
     return shared
 
 
-def overlaps(first: Array, second: Array) -> Array:
+def iou(first: Array, second: Array) -> Array:
     """Intersection over union of each of boxes [M, 4] with each of others [N, 4]: [M, N]."""
     shared = intersections(first, second)
     union = areas(first)[:, None] + areas(second) - shared

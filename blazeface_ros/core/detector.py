@@ -1,62 +1,54 @@
-"""Frames in, faces out: the way of the data from pictures to `Faces`."""
+"""`FaceDetector`: pictures in, faces out; without memory of other pictures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.backends import open_backend
-from blazeface_ros.core.decoding import decode, make_anchors, merge_overlapping, merge_windows
+from blazeface_ros.backends import Backend, open_backend
+from blazeface_ros.core import merging
+from blazeface_ros.core.decoding import decode, make_anchors
 from blazeface_ros.core.faces import Faces
-from blazeface_ros.core.tiles import (
-    Frame,
-    Levels,
-    Window,
-    crop,
-    judge,
-    levels,
-    to_frame_coordinates,
-)
-from blazeface_ros.errors import BackendError, ConfigurationError
+from blazeface_ros.core.frame import Frame
+from blazeface_ros.core.merging import Candidates, lowest_score
+from blazeface_ros.core.sampling import sample
+from blazeface_ros.core.settings import DetectionSettings
+from blazeface_ros.core.tiles import Tile, as_squares, to_frame_coordinates
+from blazeface_ros.core.tiling import TilingPlan, plan_tiles
+from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.models.catalogue import find_model
 
 Picture = npt.NDArray[np.uint8] | Frame
-#: Windows that go through the network together.
+#: Seconds that each stage took, by its name.
+StageSeconds = dict[str, float]
+#: Tiles that go through the network together.
 BATCH = 16
-#: Of the network, on the largest of machines.
+#: The largest number of CPU threads that can be asked for: more than the largest machines have.
 MOST_THREADS = 256
 
 
 class FaceDetector:
-    """Finds faces in pictures.
+    """Finds faces in pictures, each by itself.
 
-    Not for use by several threads at once: give each its own, or a lock.
+    Not for use by several threads at once: give each its own, or a lock. For videos and cameras
+    there is `FacePipeline`, which knows of earlier frames.
 
     Args:
         model: a name of `catalogue.MODELS`, or the path of a model file.
-        backend: one of `backends.BACKENDS`.
+        backend: one of `backends.BACKENDS`, or an open backend.
         device: 'auto', or a device as the backend names it.
-        threads: of the network on a CPU; 0: as many as help.
-        score_threshold: between 0 and 1; 0: the model's own.
-        iou_threshold: of the non-maximum suppression, between 0 and 1.
-        max_faces: the best so many of each picture; 0: no limit.
-        smallest_face: width in pixels of the picture; 0: what one look at the whole shows, else
-            smaller windows are looked at as well.
-        backend_options: that the backend alone has, such as `compile` of 'torch'.
+        threads: number of CPU threads for the network; 0: as many as help.
+        score_threshold, iou_threshold, max_faces, smallest_face: see `DetectionSettings`.
 
     Attributes:
         model: the network.
+        model_file: its weights.
         backend: what runs it.
-        seconds: what the stages of the last call took.
-        network_since: when the network's call in progress began (`time.monotonic`), None if there
-            is none; for other threads to read.
-        slowest: seconds of the slowest call of the network in the last `detect_batch`.
-        cancelled: if another thread sets it, `detect_batch` ends with a BackendError after the
-            network's call in progress.
+        settings: how pictures are searched. It may be replaced between two calls.
 
     Raises:
         ConfigurationError: if a value is out of its range, or a name unknown.
@@ -67,7 +59,7 @@ class FaceDetector:
     def __init__(
         self,
         model: str = 'back',
-        backend: str = 'onnxruntime',
+        backend: str | Backend = 'onnxruntime',
         *,
         device: str = 'auto',
         threads: int = 0,
@@ -75,54 +67,33 @@ class FaceDetector:
         iou_threshold: float = 0.3,
         max_faces: int = 0,
         smallest_face: int = 0,
-        **backend_options: Any,
     ) -> None:
-        whole_numbers = {'threads': threads, 'max_faces': max_faces, 'smallest_face': smallest_face}
-        for name, value in whole_numbers.items():
-            if value < 0:
-                raise ConfigurationError(f'{name} is {value}; it must be 0 or more')
-        if threads > MOST_THREADS:
-            raise ConfigurationError(f'threads is {threads}; it must be {MOST_THREADS} at most')
-        _check_thresholds(score_threshold, iou_threshold)
+        self.settings = DetectionSettings(score_threshold, iou_threshold, max_faces, smallest_face)
+        if not 0 <= threads <= MOST_THREADS:
+            raise ConfigurationError(f'threads is {threads}; it must be from 0 to {MOST_THREADS}')
         named, self.model_file = find_model(model)
-        self.backend = open_backend(
-            backend,
-            named,
-            self.model_file,
-            device=device,
-            threads=threads,
-            **backend_options,
-        )
-        self.model = self.backend.model
-        self.max_faces = max_faces
-        self.smallest_face = smallest_face
-        self.set_thresholds(score_threshold, iou_threshold)
-        self.seconds: dict[str, float] = {}
-        self.network_since: float | None = None
-        self.slowest = 0.0
-        self.cancelled = False
+        if isinstance(backend, str):
+            backend = open_backend(
+                backend, named, self.model_file, device=device, threads=threads
+            )
+        self.backend = backend
+        self.model = backend.model
         self._anchors = make_anchors(self.model.grids)
-        self._batch = np.empty((0, 3, self.model.input_size, self.model.input_size), np.float32)
+        self._batch = np.empty((0, *self.model.input_shape), np.float32)
 
-    def set_thresholds(self, score_threshold: float, iou_threshold: float) -> None:
-        """Change what counts as a face, from the next picture on.
-
-        Args:
-            score_threshold: between 0 and 1; 0: the model's own.
-            iou_threshold: between 0 and 1.
-
-        Raises:
-            ConfigurationError: if a value is out of its range.
-        """
-        _check_thresholds(score_threshold, iou_threshold)
-        self.score_threshold = score_threshold or self.model.score_threshold
-        self.iou_threshold = iou_threshold
+    @property
+    def score_threshold(self) -> float:
+        """The lowest score of a face, as it is now set."""
+        return self.settings.score_threshold or self.model.score_threshold
 
     def detect(self, picture: Picture) -> Faces:
         """Find the faces of one picture.
 
         Args:
-            picture: uint8 [H, W, 3] in bgr order, or a `Frame`; it is not altered.
+            picture: uint8 [H, W, 3] in bgr order, or a `Frame`. It is not altered.
+
+        Returns:
+            The faces, best score first.
 
         Raises:
             ImageError: if it is not such a picture.
@@ -130,123 +101,127 @@ class FaceDetector:
         """
         return self.detect_batch([picture])[0]
 
-    def detect_batch(
-        self, pictures: Sequence[Picture], windows: Sequence[Window] | None = None
-    ) -> list[Faces]:
-        """Find the faces of several pictures, of any sizes, `BATCH` windows at a time.
+    def detect_batch(self, pictures: Sequence[Picture]) -> list[Faces]:
+        """Find the faces of several pictures of any sizes, `BATCH` tiles at a time.
 
         Args:
             pictures: as for `detect`.
-            windows: where to look; None: in all windows of their `plan`.
 
         Returns:
             The faces of each, in the same order.
         """
-        frames = [Frame.of(picture) for picture in pictures]
-        if windows is None:
-            windows = [
-                Window(i, *window)
-                for i, frame in enumerate(frames)
-                for window in self.plan(frame.width, frame.height).windows
-            ]
-        if not windows:
-            self.seconds = dict.fromkeys(self.seconds, 0.0)
-            return [Faces.none() for _ in frames]
-        begin = time.perf_counter()
-        cropping = self.slowest = 0.0
-        outputs = []
-        for first in range(0, len(windows), BATCH):
-            cropped = time.perf_counter()
-            batch = self._crop(frames, windows[first : first + BATCH])
-            cropping += time.perf_counter() - cropped
-            outputs.append(self._infer(batch))
-            if self.cancelled:
-                raise BackendError('the search was cancelled')
-        inferred = time.perf_counter()
-        faces = self._merge(frames, windows, outputs)
-        end = time.perf_counter()
-        self.seconds = {'window': cropping, 'network': inferred - begin - cropping}
-        self.seconds['merge'] = end - inferred
-        return faces
+        return self.detect_batch_timed(pictures)[0]
 
-    def plan(self, width: int, height: int) -> Levels:
-        """All windows in which the faces from `smallest_face` up are seen, in a frame of a size."""
-        return levels(width, height, self.smallest_face, self.model.smallest_share)
+    def detect_batch_timed(
+        self, pictures: Sequence[Picture]
+    ) -> tuple[list[Faces], StageSeconds]:
+        """The same, with the seconds of the stages 'sample', 'network' and 'merge'."""
+        frames = [Frame.from_picture(picture) for picture in pictures]
+        plans = [self.plan(frame.width, frame.height) for frame in frames]
+        tiles = [plan.tiles for plan in plans]
+        found, seconds = self.detect_in_tiles(frames, plans, tiles, self.settings)
+        return [faces.limited(self.settings.max_faces) for faces in found], seconds
 
-    def _crop(
-        self, frames: Sequence[Frame], windows: Sequence[Window]
-    ) -> npt.NDArray[np.float32]:
-        if len(self._batch) < len(windows):
-            self._batch = np.empty((len(windows), *self._batch.shape[1:]), np.float32)
-        batch = self._batch[: len(windows)]
-        for window, out in zip(windows, batch):
-            crop(frames[window.frame], window, out)
-        return batch
+    def plan(self, width: int, height: int) -> TilingPlan:
+        """The tiles in which a picture of this size is searched."""
+        return plan_tiles(
+            width, height, self.settings.smallest_face, self.model.smallest_share
+        )
 
-    def _infer(
-        self, batch: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        self.network_since = begin = time.monotonic()
-        try:
-            return self.backend.infer(batch)
-        finally:
-            self.network_since = None
-            self.slowest = max(self.slowest, time.monotonic() - begin)
-
-    def _merge(
+    def detect_in_tiles(
         self,
         frames: Sequence[Frame],
-        windows: Sequence[Window],
-        outputs: Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]],
-    ) -> list[Faces]:
-        """Bring the candidates of all windows together, frame by frame."""
-        decoded = [
-            decode(*raw, self._anchors, self.model.input_size, self.score_threshold)
-            for raw in outputs
-        ]
-        found_in = np.concatenate([part[0] + i * BATCH for i, part in enumerate(decoded)])
-        points = np.concatenate([part[1] for part in decoded])
-        scores = np.concatenate([part[2] for part in decoded])
-        seen_in = np.array(windows, np.float32)[found_in]
-        frame_of, squares = seen_in[:, 0], seen_in[:, 1:]
-        points = to_frame_coordinates(points, squares)
-        faces = []
-        for i, frame in enumerate(frames):
-            mine = frame_of == i
-            merged, merged_scores = self._merge_frame(
-                frame, points[mine], scores[mine], squares[mine]
-            )
-            found = Faces(merged[:, :2].reshape(-1, 4), merged[:, 2:], merged_scores)
-            faces.append(found.best(self.max_faces) if self.max_faces else found)
-        return faces
+        plans: Sequence[TilingPlan],
+        tiles: Sequence[Sequence[Tile]],
+        settings: DetectionSettings,
+    ) -> tuple[list[Faces], StageSeconds]:
+        """Find the faces that some tiles of several frames show.
 
-    def _merge_frame(
-        self,
-        frame: Frame,
-        points: npt.NDArray[np.float32],
-        scores: npt.NDArray[np.float32],
-        squares: npt.NDArray[np.float32],
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Merge what was found in some windows of a frame."""
-        width, height = frame.width, frame.height
-        longest = max(width, height)
-        finest = self.plan(width, height).windows[-1][2]
-        if finest == longest and (squares[:, 2] >= longest).all():
-            return merge_overlapping(points, scores, self.iou_threshold)
-        share = self.model.smallest_share
-        part, clear = judge(points, squares, (width, height), finest, share)
-        # What small windows would tell for sure, the whole frame alone does not.
-        doubtful = share * longest if finest < longest else 0.0
-        return merge_windows(
-            points[clear], scores[clear], part[clear], doubtful, self.iou_threshold
+        Args:
+            frames: the pictures.
+            plans: of the frames.
+            tiles: of each frame, those to search. They need not be of the plan.
+            settings: the thresholds to use in place of the detector's own.
+
+        Returns:
+            All faces of each frame, also more than `max_faces`; and the seconds of each stage.
+        """
+        threshold = settings.score_threshold or self.model.score_threshold
+        lowest = min(
+            (lowest_score(plan, threshold, self.model.score_threshold) for plan in plans),
+            default=threshold,
         )
+        candidates, seconds = self._run(frames, tiles, lowest)
+        begin = time.perf_counter()
+        faces = [self.merge(*one, settings) for one in zip(candidates, plans)]
+        seconds['merge'] += time.perf_counter() - begin
+        return faces, seconds
+
+    def find_candidates(
+        self, frames: Sequence[Frame], tiles: Sequence[Sequence[Tile]], score_threshold: float
+    ) -> list[Candidates]:
+        """What the network gives for some tiles of several frames, before it is merged.
+
+        Args:
+            frames: the pictures.
+            tiles: of each frame, those to search.
+            score_threshold: candidates with a lower score are left out.
+        """
+        return self._run(frames, tiles, score_threshold)[0]
+
+    def merge(
+        self, candidates: Candidates, plan: TilingPlan, settings: DetectionSettings
+    ) -> Faces:
+        """The faces that candidates of a frame show, see `merging.merge`."""
+        return merging.merge(candidates, plan, settings, self.model.score_threshold)
+
+    def _run(
+        self, frames: Sequence[Frame], tiles: Sequence[Sequence[Tile]], score_threshold: float
+    ) -> tuple[list[Candidates], StageSeconds]:
+        seconds = dict.fromkeys(('sample', 'network', 'merge'), 0.0)
+        flat = list(chain.from_iterable(tiles))
+        owners = np.repeat(np.arange(len(frames)), [len(some) for some in tiles])
+        numbers, points, logits = [], [], []
+        for first in range(0, len(flat), BATCH):
+            begin = time.perf_counter()
+            some = slice(first, first + BATCH)
+            batch = self._sample([frames[i] for i in owners[some]], flat[some])
+            sampled = time.perf_counter()
+            outputs = self.backend.infer(batch)
+            inferred = time.perf_counter()
+            decoded = decode(*outputs, self._anchors, self.model.input_size, score_threshold)
+            numbers.append(decoded[0] + first)
+            points.append(decoded[1])
+            logits.append(decoded[2])
+            seconds['sample'] += sampled - begin
+            seconds['network'] += inferred - sampled
+            seconds['merge'] += time.perf_counter() - inferred
+        if not flat:
+            nothing = Candidates(
+                np.empty((0, 8, 2), np.float32), np.empty(0, np.float32), as_squares([])
+            )
+            return [nothing] * len(frames), seconds
+        begin = time.perf_counter()
+        number = np.concatenate(numbers)
+        squares = as_squares(flat)[number]
+        everything = Candidates(
+            to_frame_coordinates(np.concatenate(points), squares), np.concatenate(logits), squares
+        )
+        owner = owners[number]
+        candidates = [everything.only(owner == i) for i in range(len(frames))]
+        seconds['merge'] += time.perf_counter() - begin
+        return candidates, seconds
+
+    def _sample(
+        self, frames: Sequence[Frame], tiles: Sequence[Tile]
+    ) -> npt.NDArray[np.float32]:
+        if len(self._batch) < len(tiles):
+            self._batch = np.empty((len(tiles), *self.model.input_shape), np.float32)
+        batch = self._batch[: len(tiles)]
+        for frame, tile, out in zip(frames, tiles, batch):
+            sample(frame, tile, out)
+        return batch
 
     def close(self) -> None:
         """Give the network back; may be called twice."""
         self.backend.close()
-
-
-def _check_thresholds(score_threshold: float, iou_threshold: float) -> None:
-    for name, value in (('score_threshold', score_threshold), ('iou_threshold', iou_threshold)):
-        if not 0 <= value <= 1:
-            raise ConfigurationError(f'{name} is {value}; it must be between 0 and 1')

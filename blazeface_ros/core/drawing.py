@@ -1,4 +1,4 @@
-"""Draws faces on pictures, for people to look at."""
+"""Drawing faces on pictures, for people to look at."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.core.faces import Faces
+from blazeface_ros.core.tiles import Tile
 
 Color = tuple[int, int, int]
 
-#: In bgr, one a keypoint in `KEYPOINT_NAMES` order. The subject's right is warm, the left cool.
+#: Colours in bgr, one for each keypoint in `KEYPOINT_NAMES` order. Those on the subject's right are
+#: warm, those on the left cool.
 KEYPOINT_COLORS: tuple[Color, ...] = (
     (60, 60, 255),
     (255, 140, 0),
@@ -23,7 +25,7 @@ KEYPOINT_COLORS: tuple[Color, ...] = (
 )
 BOX_COLOR = (80, 255, 80)
 TRAIL_COLOR = (255, 200, 80)
-WINDOW_COLOR = (200, 200, 200)
+TILE_COLOR = (200, 200, 200)
 CAPTION_COLOR = (230, 230, 230)
 TEXT_COLOR = (0, 0, 0)
 
@@ -61,21 +63,17 @@ def draw_trails(
     cv2.polylines(bgr, lines, False, TRAIL_COLOR, _thickness(bgr), cv2.LINE_AA)
 
 
-def draw_windows(
-    bgr: npt.NDArray[np.uint8],
-    squares: Iterable[tuple[float, float, float]],
-    scale: float = 1.0,
-) -> None:
-    """Draw where was searched.
+def draw_tiles(bgr: npt.NDArray[np.uint8], tiles: Iterable[Tile], scale: float = 1.0) -> None:
+    """Draw which tiles were searched.
 
     Args:
         bgr: uint8 [H, W, 3], altered in place.
-        squares: x0, y0, size of each window in pixels of the frame.
+        tiles: in pixels of the frame.
         scale: size of the picture as a share of the frame.
     """
-    for square in squares:
-        x0, y0, size = (round(value * scale) for value in square)
-        cv2.rectangle(bgr, (x0, y0), (x0 + size - 1, y0 + size - 1), WINDOW_COLOR, 1)
+    for tile in tiles:
+        x0, y0, size = (round(value * scale) for value in tile[:3])
+        cv2.rectangle(bgr, (x0, y0), (x0 + size - 1, y0 + size - 1), TILE_COLOR, 1)
 
 
 def _thickness(bgr: npt.NDArray[np.uint8]) -> int:
@@ -85,7 +83,7 @@ def _thickness(bgr: npt.NDArray[np.uint8]) -> int:
 def _label(
     bgr: npt.NDArray[np.uint8], text: str, left: int, bottom: int, color: Color, thickness: int
 ) -> None:
-    """Write on a filled box that stands on a point, or as near to it as the picture allows."""
+    """Write a text on a filled box whose lower left corner is the point, if it fits there."""
     font, font_scale = cv2.FONT_HERSHEY_SIMPLEX, 0.25 + 0.15 * thickness
     stroke = max(1, thickness // 2)
     (width, height), baseline = cv2.getTextSize(text, font, font_scale, stroke)

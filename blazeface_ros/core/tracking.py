@@ -5,27 +5,29 @@ and keypoints they come nearest.
 
 Packages would bring more than they save: norfair 2.3 wants NumPy below 2, filterpy, SciPy and
 rich; supervision 0.31 wants SciPy, Matplotlib, PyAV and requests; trackers 2.6 all of these and
-opencv-python, which overwrites the files of opencv-python-headless. And what `looked_at` does
-would still have to be built around them.
+opencv-python, which overwrites the files of opencv-python-headless. And what `searched` does would
+still have to be built around them.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.core.boxes import overlaps
-from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
+from blazeface_ros.core.boxes import iou
+from blazeface_ros.core.faces import ID_PREFIX, KEYPOINT_NAMES, Faces
 
-Array = npt.NDArray[np.float64]
+Float64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
-#: Parts of a frame, float32 [W, 4], x0, y0, x1, y1 in pixels, and the width of the smallest faces
-#: that each shows, float32 [W].
-Looks = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+#: Of boxes float32 [T, 4] in pixels of a frame, bool [T]: whether a face there would have been
+#: found, as a tile that was searched shows the place reliably.
+Searched = Callable[[npt.NDArray[np.float32]], Mask]
 
 #: Standard deviations, in face sizes of some 0.2 m: of a detected centre or size ...
 DETECTION_NOISE = 0.06
@@ -80,88 +82,77 @@ Tracks = npt.NDArray[np.void]
 class Tracker:
     """Gives the faces of one camera ids that stay.
 
-    Ids count up from '1' and are never used twice. A face has one from its first frame on.
+    A face has an id from its first frame on: a letter and a number that counts up and is never
+    used twice.
+
+    Args:
+        lost_after: see the attribute.
+        smooth: see the attribute.
+        numbers: gives the numbers of new ids. Trackers that share it never give the same id.
 
     Attributes:
-        lost_after: for so many seconds a face that is not seen keeps its id.
-        smooth: whether jitter is taken out of boxes and keypoints, with a one-euro filter (Casiez
-            et al., CHI 2012). Both may be changed at any time.
+        lost_after: seconds for which a face that is not seen keeps its id.
+        smooth: whether boxes and keypoints are smoothed with a one-euro filter (Casiez et al., CHI
+            2012). Both attributes may be changed at any time.
     """
 
-    def __init__(self, lost_after: float = 1.0, smooth: bool = False) -> None:
+    def __init__(
+        self,
+        lost_after: float = 1.0,
+        smooth: bool = False,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self.lost_after = lost_after
         self.smooth = smooth
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self._tracks = np.empty(0, _TRACK)
-        self._seconds = -math.inf
-        self._count = 0
+        self._stamp = -math.inf
         self._trails: dict[str, deque[list[float]]] = {}
 
-    def update(
-        self,
-        faces: Faces,
-        seconds: float,
-        looked_at: Looks | None = None,
-    ) -> Faces:
+    def update(self, faces: Faces, stamp: float, searched: Searched | None = None) -> Faces:
         """Take in the next frame. If time goes back, all tracks end.
 
         Args:
             faces: what was found.
-            seconds: the frame's time stamp.
-            looked_at: the parts of it that were searched; None: all, for all faces. Parts at the
-                frame's edges should reach beyond them: a face that walks out of all parts counts
-                as not looked for.
+            stamp: the frame's time in seconds.
+            searched: where a face would have been found; None: everywhere. A place beyond the
+                frame's edge counts as searched with the place inside of it, so that a face that
+                walks out of the frame is not predicted any longer.
 
         Returns:
-            The faces in the order given, with ids, and then those known from before that were not
-            looked for: at their predicted places, with their last scores. A face looked for in
-            vain is left out until it is seen again; if it was seen only once, for good.
+            The faces in the order given, with ids, and then the known faces that were not looked
+            for: at their predicted places, with their last scores. A face that was looked for in
+            vain is left out until it is seen again. If it was seen only once, it is dropped.
         """
-        tracks = self._tracks[self._live(seconds)]
-        self._seconds = seconds
-        state, covariance = _predict(tracks, seconds)
+        tracks = self._tracks[self._live(stamp)]
+        self._stamp = stamp
+        state, covariance = _predict(tracks, stamp)
         predicted = tracks['shape'] * state[:, :1, 2:] + state[:, :1, :2]
-        points = np.concatenate([faces.boxes.reshape(-1, 2, 2), faces.keypoints], axis=1)
-        points = points.astype(np.float64)
-        places = _places(points)
-        track, face = _assign(_costs(predicted, points, seconds - tracks['seen']))
-
-        found = np.zeros(len(faces), _TRACK)
-        found['seen'], found['shown'] = seconds, points
-        found['state'][:, 0] = places
-        found['covariance'] = np.diag([DETECTION_NOISE**2, FIRST_SPEED**2])
-        found[face] = tracks[track]
-        corrected = _correct(state[track], covariance[track], places[face])
-        found['state'][face], found['covariance'][face] = corrected
-        new = found['number'] == 0
-        found['number'][new] = self._count + 1 + np.arange(new.sum())
-        self._count += int(new.sum())
-        if self.smooth:
-            _smooth(found, points, places[:, 2, None, None], seconds)
-        else:
-            found['shown'], found['speed'] = points, 0
-        found['shape'] = (points - places[:, None, :2]) / places[:, None, 2:]
-        found['seen'], found['score'], found['missed'] = seconds, faces.scores, False
-        found['sightings'] += 1
-
-        missed = _lie_within(predicted[:, :2], looked_at)
-        tracks['missed'] |= missed
-        kept = ~missed | (tracks['sightings'] > 1)
-        kept[track] = False
-        carried = kept & ~tracks['missed']
-        self._tracks = np.concatenate([found, tracks[kept]])
+        points = faces.points.astype(np.float64)
+        track, face = _match(_costs(predicted, points, stamp - tracks['seen']))
+        seen = self._start(points, stamp)
+        seen[face] = tracks[track]
+        seen['state'][face], seen['covariance'][face] = _correct(
+            state[track], covariance[track], _places(points[face])
+        )
+        self._take_over(seen, points, faces.scores, stamp)
+        seen['number'][seen['number'] == 0] = [
+            next(self._numbers) for _ in range(len(points) - len(face))
+        ]
+        unseen, carried = _retire(tracks, track, predicted, searched)
+        self._tracks = np.concatenate([seen, unseen])
 
         # What is not smoothed went through float64 unchanged: it comes out bit for bit.
-        shown = np.concatenate([found['shown'], predicted[carried]]).astype(np.float32)
+        shown = np.concatenate([seen['shown'], predicted[carried]]).astype(np.float32)
         scores = np.concatenate([faces.scores, tracks['score'][carried]])
-        ids = _ids(np.concatenate([found, tracks[carried]]))
-        self._trails = {
-            key: self._trails.get(key, deque(maxlen=TRAIL_LENGTH)) for key in _ids(self._tracks)
-        }
-        for key, centre in zip(ids, shown[:, :2].mean(axis=1).tolist()):
-            self._trails[key].append(centre)
-        return Faces(shown[:, :2].reshape(-1, 4), shown[:, 2:], scores, ids)
+        ids = _ids(np.concatenate([seen, tracks[carried]]))
+        self._extend_trails(ids, shown)
+        count = len(seen)
+        return Faces(
+            shown[:, :2].reshape(-1, 4), shown[:, 2:], scores, ids, np.arange(len(shown)) >= count
+        )
 
-    def expected(self, seconds: float) -> npt.NDArray[np.float32]:
+    def expected(self, stamp: float) -> npt.NDArray[np.float32]:
         """Where faces should be at a time.
 
         Returns:
@@ -169,9 +160,9 @@ class Tracker:
             seen only once come first, as they may be none, and where they go is not yet known;
             then those not seen for longest.
         """
-        tracks = self._tracks[self._live(seconds)]
+        tracks = self._tracks[self._live(stamp)]
         tracks = tracks[np.lexsort((tracks['seen'], tracks['sightings'] > 1))]
-        state, _ = _predict(tracks, seconds)
+        state, _ = _predict(tracks, stamp)
         boxes = tracks['shape'][:, :2] * state[:, :1, 2:] + state[:, :1, :2]
         return boxes.reshape(-1, 4).astype(np.float32)
 
@@ -179,29 +170,81 @@ class Tracker:
         """For each id the latest centres of its box, newest last: float32 [P, 2] in pixels."""
         return {key: np.array(trail, np.float32) for key, trail in self._trails.items()}
 
-    def _live(self, seconds: float) -> Mask:
+    def _live(self, stamp: float) -> Mask:
         """Which tracks still count at a time; none if it is in the past."""
-        live: Mask = seconds - self._tracks['seen'] <= self.lost_after
-        return live & (seconds >= self._seconds)
+        live: Mask = stamp - self._tracks['seen'] <= self.lost_after
+        return live & (stamp >= self._stamp)
+
+    @staticmethod
+    def _start(points: Float64, stamp: float) -> Tracks:
+        """New tracks, without numbers yet, of faces [N, 8, 2]."""
+        new = np.zeros(len(points), _TRACK)
+        new['seen'], new['shown'] = stamp, points
+        new['state'][:, 0] = _places(points)
+        new['covariance'] = np.diag([DETECTION_NOISE**2, FIRST_SPEED**2])
+        return new
+
+    def _take_over(
+        self, seen: Tracks, points: Float64, scores: npt.NDArray[np.float32], stamp: float
+    ) -> None:
+        """Let tracks take over what was found of them: faces [N, 8, 2] with their scores [N]."""
+        places = _places(points)
+        if self.smooth:
+            _smooth(seen, points, places[:, 2, None, None], stamp)
+        else:
+            seen['shown'], seen['speed'] = points, 0
+        seen['shape'] = (points - places[:, None, :2]) / places[:, None, 2:]
+        seen['seen'], seen['score'], seen['missed'] = stamp, scores, False
+        seen['sightings'] += 1
+
+    def _extend_trails(self, ids: tuple[str, ...], shown: npt.NDArray[np.float32]) -> None:
+        self._trails = {
+            key: self._trails.get(key, deque(maxlen=TRAIL_LENGTH)) for key in _ids(self._tracks)
+        }
+        for key, centre in zip(ids, shown[:, :2].mean(axis=1).tolist()):
+            self._trails[key].append(centre)
+
+
+def _retire(
+    tracks: Tracks, seen: Indices, predicted: Float64, searched: Searched | None
+) -> tuple[Tracks, Mask]:
+    """Decide about tracks of which some were seen in this frame.
+
+    Args:
+        tracks: T tracks.
+        seen: which of them were seen.
+        predicted: their points, [T, 8, 2].
+        searched: see `Tracker.update`.
+
+    Returns:
+        The tracks that were not seen and live on; and bool [T], those among all that are shown at
+        their predicted places.
+    """
+    boxes = predicted[:, :2].reshape(-1, 4).astype(np.float32)
+    missed = np.ones(len(tracks), np.bool_) if searched is None else searched(boxes)
+    tracks['missed'] |= missed
+    kept = ~missed | (tracks['sightings'] > 1)
+    kept[seen] = False
+    return tracks[kept], kept & ~tracks['missed']
 
 
 def _ids(tracks: Tracks) -> tuple[str, ...]:
-    return tuple(map(str, tracks['number'].tolist()))
+    return tuple(f'{ID_PREFIX}{number}' for number in tracks['number'].tolist())
 
 
-def _places(points: Array) -> Array:
+def _places(points: Float64) -> Float64:
     """Centre x, y and size (mean of width and height, at least a pixel) of points [N, 8, 2]."""
     first, last = points[:, 0], points[:, 1]
     size = np.maximum((last - first).sum(axis=1, keepdims=True) / 2, 1)
     return np.concatenate([(first + last) / 2, size], axis=1)
 
 
-def _predict(tracks: Tracks, seconds: float) -> tuple[Array, Array]:
+def _predict(tracks: Tracks, stamp: float) -> tuple[Float64, Float64]:
     """State [T, 2, 3] and covariance [T, 2, 2] at a time, by a Kalman filter: speeds stay.
 
     In units of the face's size, so that one covariance serves x, y and size.
     """
-    dt = seconds - tracks['seen']
+    dt = stamp - tracks['seen']
     transition = np.tile(np.eye(2), (len(tracks), 1, 1))
     transition[:, 0, 1] = dt
     state = transition @ tracks['state']
@@ -214,7 +257,7 @@ def _predict(tracks: Tracks, seconds: float) -> tuple[Array, Array]:
     return state, covariance + SPEED_CHANGE**2 * noise
 
 
-def _correct(state: Array, covariance: Array, places: Array) -> tuple[Array, Array]:
+def _correct(state: Float64, covariance: Float64, places: Float64) -> tuple[Float64, Float64]:
     """Move predictions towards the places [N, 3] where the faces were found.
 
     No step divides by time: two frames at nearly one moment do not turn jitter into speed.
@@ -224,7 +267,7 @@ def _correct(state: Array, covariance: Array, places: Array) -> tuple[Array, Arr
     return state, covariance - gain * covariance[:, :1]
 
 
-def _costs(tracks: Array, faces: Array, unseen: Array) -> Array:
+def _costs(tracks: Float64, faces: Float64, unseen: Float64) -> Float64:
     """How badly tracks [T, 8, 2] and faces [N, 8, 2] agree: [T, N]; infinite if not the same.
 
     The longer a track has not been seen, by seconds [T], the further it may be from where it is
@@ -237,7 +280,7 @@ def _costs(tracks: Array, faces: Array, unseen: Array) -> Array:
     offsets = tracks[:, None, 2:] - faces[:, 2:]
     distance = np.hypot(offsets[..., 0], offsets[..., 1]).mean(axis=-1) * 2 / (sizes[0] + sizes[1])
 
-    overlap = overlaps(*(points[:, :2].reshape(-1, 4) for points in (tracks, faces)))
+    overlap = iou(*(points[:, :2].reshape(-1, 4) for points in (tracks, faces)))
 
     unseen = unseen[:, None]
     same = distance <= GATE + GATE_GROWTH * unseen
@@ -245,7 +288,7 @@ def _costs(tracks: Array, faces: Array, unseen: Array) -> Array:
     return np.where(same, distance + 1 - overlap + unseen, np.inf)
 
 
-def _assign(costs: Array) -> tuple[Indices, Indices]:
+def _match(costs: Float64) -> tuple[Indices, Indices]:
     """Pairs of a track and a face, taken best first.
 
     In simulated crowds that cross, hide and are panned over, ids change as often with the
@@ -261,23 +304,13 @@ def _assign(costs: Array) -> tuple[Indices, Indices]:
     return np.array([*pairs], np.intp), np.array([*pairs.values()], np.intp)
 
 
-def _lie_within(boxes: Array, looked_at: Looks | None) -> Mask:
-    """Which boxes [T, 2, 2] lie fully inside one of those looked at, and are shown there."""
-    if looked_at is None:
-        return np.ones(len(boxes), np.bool_)
-    outer, smallest = looked_at[0].reshape(-1, 2, 2), looked_at[1]
-    inside = (boxes[:, None, 0] >= outer[:, 0]) & (boxes[:, None, 1] <= outer[:, 1])
-    shown = boxes[:, 1, :1] - boxes[:, 0, :1] >= smallest
-    return np.asarray((inside.all(axis=-1) & shown).any(axis=-1))
-
-
-def _smooth(found: Tracks, points: Array, size: Array, seconds: float) -> None:
+def _smooth(found: Tracks, points: Float64, size: Float64, stamp: float) -> None:
     """Let what is shown of tracks follow points [N, 8, 2] of faces of a size [N, 1, 1].
 
     The one-euro filter, with one cut-off a face, so that its points keep together and its corners
     in order; by the speed in face sizes, so that near and far faces are smoothed alike.
     """
-    dt = (seconds - found['seen'])[:, None, None]
+    dt = (stamp - found['seen'])[:, None, None]
     step = points - found['shown']
     # The low-pass of step / dt, with dt cancelled: equal time stamps must not divide by zero.
     found['speed'] += (step - found['speed'] * dt) / (dt + 1 / (2 * math.pi * SPEED_CUTOFF))

@@ -1,0 +1,139 @@
+"""Where to look: the tiles in which all faces from a size up are seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from blazeface_ros.core.tiles import Array, Tile, letterbox, reliable_in_tile
+
+#: A frame is not searched in more tiles than this; each costs a run of the network.
+MOST_TILES = 160
+#: Tiles of one level are larger than those of the next finer level by this factor.
+LEVEL_RATIO = 2.0
+#: How much tiles of a level overlap, in sizes of the largest face that only they show. With this
+#: each such face lies whole in one of them, with `EDGE_MARGIN` around it ...
+OVERLAP = 1.25
+#: ... but tiles overlap by no more than this share of their side, in panoramas many times as wide
+#: as high.
+MOST_OVERLAP = 0.75
+#: By this factor the smallest face is raised until `MOST_TILES` suffice.
+RAISING = 1.1
+
+
+@dataclass(frozen=True)
+class TilingPlan:
+    """All tiles of frames of one size.
+
+    Attributes:
+        width, height: of the frames in pixels.
+        tiles: the whole frame comes first, then the others from large to small.
+        smallest_face: width in pixels of the smallest face that the tiles show reliably.
+        smallest_share: the same for the network, as a share of a tile's side.
+        note: one sentence where `smallest_face` is not what was asked for; else ''.
+    """
+
+    width: int
+    height: int
+    tiles: tuple[Tile, ...]
+    smallest_face: float
+    smallest_share: float
+    note: str
+
+    @property
+    def finest(self) -> float:
+        """Side of the smallest tiles in pixels."""
+        return self.tiles[-1].size
+
+    def shows_reliably(self, boxes: Array, squares: Array) -> npt.NDArray[np.bool_]:
+        """See `tiles.reliable_in_tile`, with the numbers of this plan.
+
+        Args:
+            boxes: float32 [..., 4] in pixels of the frame.
+            squares: float32 [..., 3], x0, y0 and size of tiles; they need not be of this plan.
+        """
+        size = self.width, self.height
+        return reliable_in_tile(boxes, squares, size, self.finest, self.smallest_share)
+
+
+@lru_cache(maxsize=64)
+def plan_tiles(
+    width: int, height: int, smallest_face: float, smallest_share: float
+) -> TilingPlan:
+    """Cover frames of one size with tiles, so that any face from a size up is large enough in one.
+
+    Args:
+        width: of the frames in pixels.
+        height: of the frames in pixels.
+        smallest_face: width in pixels of the frame; 0: only what the whole frame shows.
+        smallest_share: width of the smallest face that the network finds reliably, as a share of
+            the tile's side.
+
+    Returns:
+        The whole frame, then levels of tiles inside it, each half as large as those before. If
+        that takes more than `MOST_TILES`, the smallest face is raised until they suffice.
+    """
+    reachable = smallest_face
+    levels = _levels(width, height, reachable, smallest_share)
+    while 1 + sum(len(level.rows) * len(level.columns) for level in levels) > MOST_TILES:
+        reachable *= RAISING
+        levels = _levels(width, height, reachable, smallest_share)
+    tiles = [letterbox(width, height)]
+    for level in levels:
+        tiles += [Tile(x, y, level.size) for y, x in product(level.rows, level.columns)]
+    in_whole = max(width, height) * smallest_share
+    note = ''
+    if smallest_face > in_whole:
+        note = (
+            f'smallest_face is {smallest_face:g}, but one pass over the whole picture of '
+            f'{width} x {height} already shows faces from {in_whole:.0f} pixels on'
+        )
+    elif reachable > smallest_face:
+        note = (
+            f'smallest_face is {smallest_face:g}, which takes more than {MOST_TILES} tiles of a '
+            f'picture of {width} x {height}: it is searched for faces from {reachable:.0f} '
+            'pixels on'
+        )
+    smallest = reachable if levels else in_whole
+    return TilingPlan(width, height, tuple(tiles), smallest, smallest_share, note)
+
+
+class _Level(NamedTuple):
+    """Tiles of one size, at all these rows and columns."""
+
+    size: float
+    rows: list[float]
+    columns: list[float]
+
+
+def _levels(
+    width: int, height: int, smallest_face: float, smallest_share: float
+) -> list[_Level]:
+    """The levels of tiles below the whole frame, from large to small."""
+    longest, shortest = max(width, height), min(width, height)
+    sizes = set()
+    size = smallest_face / smallest_share
+    while smallest_face and size < longest:
+        sizes.add(min(size, shortest))
+        size *= LEVEL_RATIO
+    levels = []
+    for size in sorted(sizes, reverse=True):
+        # Faces that the next larger tiles show well need not fit. Those tiles may be more than
+        # twice as large only where they are the whole frame.
+        larger = max(LEVEL_RATIO * size, longest if size == max(sizes) else 0)
+        overlap = min(OVERLAP * smallest_share * larger, MOST_OVERLAP * size)
+        rows, columns = (_starts(side, round(size), overlap) for side in (height, width))
+        levels.append(_Level(float(round(size)), rows, columns))
+    return levels
+
+
+def _starts(length: int, size: int, overlap: float) -> list[float]:
+    """Where tiles of a size begin along a side, at whole pixels, evenly."""
+    count = 1 + max(0, math.ceil((length - size) / max(size - overlap, 1)))
+    return [float(round(start)) for start in np.linspace(0, length - size, count)]
