@@ -49,6 +49,7 @@ class FaceDetector:
         model_file: its weights.
         backend: what runs it.
         settings: how pictures are searched. It may be replaced between two calls.
+        closed: whether the network was given back.
 
     Raises:
         ConfigurationError: if a value is out of its range, or a name unknown.
@@ -78,6 +79,7 @@ class FaceDetector:
             )
         self.backend = backend
         self.model = backend.model
+        self.closed = False
         self._anchors = make_anchors(self.model.grids)
         self._batch = np.empty((0, *self.model.input_shape), np.float32)
 
@@ -224,4 +226,5 @@ class FaceDetector:
 
     def close(self) -> None:
         """Give the network back; may be called twice."""
+        self.closed = True
         self.backend.close()

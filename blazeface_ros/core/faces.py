@@ -22,6 +22,8 @@ KEYPOINT_NAMES = (
 )
 #: Ids start with a letter, as they become parts of ROS frame names (REP-155); a number follows.
 ID_PREFIX = 'f'
+#: Digits of that number. All ids have the same length, and so have messages with as many faces.
+ID_DIGITS = 4
 #: How many faces `repr` lists.
 MOST_IN_REPR = 3
 #: Decimals of the numbers in `Faces.to_dict`.
@@ -34,19 +36,18 @@ class Faces:
 
     Faces that a tracker predicts, because no tile showed their place in this frame, come last.
 
-    >>> faces = Faces.from_points(
-    ...     np.arange(32, dtype=np.float32).reshape(2, 8, 2), np.float32([0.9, 0.7]), ('f1', 'f2')
-    ... )
+    >>> points = np.arange(32, dtype=np.float32).reshape(2, 8, 2)
+    >>> faces = Faces.from_points(points, [0.9, 0.7], ('f0001', 'f0002'))
     >>> len(faces)
     2
     >>> faces[0].ids, faces[faces.scores < 0.8].ids
-    (('f1',), ('f2',))
+    (('f0001',), ('f0002',))
     >>> [round(float(face.scores[0]), 1) for face in faces]
     [0.9, 0.7]
     >>> faces[:1] == faces[0]
     True
     >>> faces[0]
-    Faces(1: 0.90 at 0,1 2x2 f1)
+    Faces(1: 0.90 at 0,1 2x2 f0001)
     >>> Faces.empty().boxes.shape
     (0, 4)
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.core.boxes import iou
-from blazeface_ros.core.faces import ID_PREFIX, KEYPOINT_NAMES, Faces
+from blazeface_ros.core.faces import ID_DIGITS, ID_PREFIX, KEYPOINT_NAMES, Faces
 
 Float64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -229,7 +229,7 @@ def _retire(
 
 
 def _ids(tracks: Tracks) -> tuple[str, ...]:
-    return tuple(f'{ID_PREFIX}{number}' for number in tracks['number'].tolist())
+    return tuple(f'{ID_PREFIX}{number:0{ID_DIGITS}}' for number in tracks['number'].tolist())
 
 
 def _places(points: Float64) -> Float64:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from blazeface_ros.core.tiles import Channels, Frame
+from blazeface_ros.core.frame import Channels, Frame
 from blazeface_ros.errors import ImageError
 
 Pixels = npt.NDArray[np.uint8]
@@ -21,7 +21,7 @@ class Encoding(NamedTuple):
 
     Attributes:
         channels: what stands in a row, pixel by pixel.
-        bytes: of a sample; of two, the more significant one is kept.
+        bytes: in a sample. Of two bytes, the more significant one is kept.
         to_bgr: OpenCV's conversion, where the network cannot sample the rows as they lie.
         rows: rows of data for each two rows of the picture.
     """
@@ -129,27 +129,32 @@ def frame_from_message(message: Image) -> Frame:
         ) from error
 
 
-class CompressedReader:
-    """Reads the compressed images of one camera, as small as they may be.
+class ImageReader:
+    """Reads the images of one camera, raw or compressed.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size straight from its coefficients where that
-    still has all pixels that are needed. What a picture's full size is shows only once it has been
-    decoded; a camera's stays the same, so the first one tells.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, straight from its coefficients, where that
+    still has all pixels that are needed. The full size of a picture is known only once it has been
+    decoded. A camera's pictures keep their size, so the first one tells.
     """
 
     def __init__(self) -> None:
-        self._size = (0, 0)  # rows, columns of the last picture, decoded in full
+        self._size = (0, 0)  # rows, columns of the last compressed picture, decoded in full
 
-    def read(self, message: CompressedImage, needed_side: int | None) -> Frame:
-        """Decode an image.
+    def read(self, message: Image | CompressedImage, needed_side: int | None) -> Frame:
+        """Read an image.
 
         Args:
-            message: JPEG, PNG, or what else OpenCV reads.
+            message: a raw image, or a JPEG or PNG.
             needed_side: pixels needed along the longer side; None: all.
 
         Raises:
-            ImageError: if it cannot be decoded.
+            ImageError: if it cannot be read.
         """
+        if isinstance(message, Image):
+            return frame_from_message(message)
+        return self._read_compressed(message, needed_side)
+
+    def _read_compressed(self, message: CompressedImage, needed_side: int | None) -> Frame:
         data = np.frombuffer(message.data, np.uint8)
         is_jpeg = data[:2].tobytes() == b'\xff\xd8'
         longest = max(self._size)
@@ -169,7 +174,7 @@ class CompressedReader:
 
     @staticmethod
     def _decode(message: CompressedImage, data: Pixels, flag: int) -> Pixels:
-        # A camera's orientation is its driver's business, as in raw images.
+        # The EXIF orientation is ignored, as raw images have none either.
         flags = flag | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(data, flags) if data.size else None
         if pixels is None:

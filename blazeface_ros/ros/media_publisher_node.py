@@ -1,4 +1,4 @@
-"""Publishes a picture, a folder, a video or a webcam as camera images, for demos and tests."""
+"""The node that publishes pictures, videos or a webcam as camera images, for demos and tests."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class MediaPublisherNode(Node):
 
     def __init__(self) -> None:
         super().__init__('media_publisher')
-        settings = parameters.declare(self, parameters.MEDIA_PUBLISHER)
-        source = settings['source'] or str(shared_file(BUNDLED_PICTURE) or BUNDLED_PICTURE)
+        settings = parameters.declare(self, parameters.MediaPublisherParameters).current
+        source = settings.source or str(shared_file(BUNDLED_PICTURE) or BUNDLED_PICTURE)
         self._media = Media(source)
-        self._frames = self._all_frames(settings['loop'])
-        self._frame_id = settings['frame_id']
+        self._frames = self._all_frames(settings.loop)
+        self._frame_id = settings.frame_id
         self._skipped = 0
         self._published = 0
-        qos = QoSProfile(depth=1, reliability=RELIABILITIES[settings['qos_reliability']])
+        qos = QoSProfile(depth=1, reliability=RELIABILITIES[settings.qos_reliability])
         self._publisher = self.create_publisher(Image, 'image_raw', qos)
-        rate = settings['rate'] or self._media.rate
+        rate = settings.rate or self._media.rate
         self.create_timer(1 / rate, self._publish_next)
         self.get_logger().info(
             f"publishing '{source}' on {self._publisher.topic_name} at {rate:g} Hz"

@@ -1,10 +1,12 @@
-"""The nodes' parameters: declared once; validation and documentation follow from that."""
+"""The nodes' parameters: declared once; types, validation and documentation follow from that.
+
+The settings of the pipeline are declared in `core.settings`; here are those of the nodes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -17,295 +19,228 @@ from rclpy.parameter import Parameter
 
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.core.detector import MOST_THREADS
-from blazeface_ros.core.scan import SEARCHES
-from blazeface_ros.core.tiles import MOST_WINDOWS
+from blazeface_ros.core.settings import Declaration, PipelineSettings, declarations, setting
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.recordings.media import FASTEST_RATE
 from blazeface_ros.ros.qos import RELIABILITIES
 
+#: Parameters that had another name in an earlier version, with the name that they have now.
+RENAMED = {'windows_per_frame': 'tiles_per_frame', 'overlay_windows': 'overlay_tiles'}
+#: The largest `queue_size`.
+MOST_QUEUED = 1000
+
 
 @dataclass(frozen=True)
-class Declaration:
-    """One parameter.
+class DetectorParameters(PipelineSettings):
+    """The parameters of the detector node."""
+
+    image_topics: tuple[str, ...] = setting(
+        ('image_raw',),
+        'Topics of the images, one for each camera. All cameras share one network.',
+        live=False,
+    )
+    face_topics: tuple[str, ...] = setting(
+        (),
+        'Topics of the faces, one for each camera. Empty: faces for one camera, '
+        '<camera namespace>/faces for several.',
+        live=False,
+    )
+    image_transport: str = setting(
+        'raw',
+        'raw subscribes to sensor_msgs/Image; compressed subscribes to '
+        'sensor_msgs/CompressedImage on <image topic>/compressed.',
+        choices=('raw', 'compressed'),
+        live=False,
+    )
+    qos_reliability: str = setting(
+        'auto',
+        'QoS reliability of the subscription to images; auto takes what the publishers offer.',
+        choices=('auto', *RELIABILITIES),
+        live=False,
+    )
+    queue_size: int = setting(
+        1,
+        'Images buffered per camera; 1 keeps only the newest. Also the DDS depth.',
+        limits=(1, MOST_QUEUED),
+        live=False,
+    )
+    model: str = setting(
+        'back', f'The network: {", ".join(MODELS)}, or the path of a model file.', live=False
+    )
+    backend: str = setting(
+        'onnxruntime', 'The library that runs the network.', choices=BACKENDS, live=False
+    )
+    device: str = setting(
+        'auto', 'The device that runs the network, as the backend names it.', live=False
+    )
+    threads: int = setting(
+        0,
+        'Number of CPU threads for the network. 0 uses as many as help.',
+        limits=(0, MOST_THREADS),
+        live=False,
+    )
+    max_rate: float = setting(
+        0.0,
+        'At most this many images per second and camera are processed. 0 sets no limit.',
+        limits=(0.0, 1000.0),
+    )
+    max_latency: float = setting(
+        0.0,
+        'Diagnostics warn if it takes more seconds than this from an image to its faces. 0 never '
+        'warns.',
+        limits=(0.0, 60.0),
+    )
+    enable: bool = setting(True, 'Whether images are processed. The service ~/enable sets it, too.')
+    lazy: bool = setting(
+        True, 'Whether to subscribe to images only while somebody listens to an output.'
+    )
+    overlay: bool = setting(
+        True,
+        'Whether to offer faces/overlay. It is drawn only while somebody subscribes to it.',
+        live=False,
+    )
+    overlay_scale: float = setting(
+        1.0, 'Size of the overlay, as a share of the size of the image.', limits=(0.05, 4.0)
+    )
+    overlay_rate: float = setting(
+        0.0,
+        'At most this many overlays per second and camera. 0 sets no limit.',
+        limits=(0.0, 1000.0),
+    )
+    overlay_quality: int = setting(
+        80, 'JPEG quality of faces/overlay/compressed.', limits=(1, 100)
+    )
+    overlay_tiles: bool = setting(False, 'Whether the overlay shows the searched tiles.')
+    autostart: bool = setting(
+        True, 'Whether the node configures and activates itself.', live=False
+    )
+
+
+@dataclass(frozen=True)
+class MediaPublisherParameters:
+    """The parameters of the media publisher node."""
+
+    source: str = setting(
+        '',
+        'A picture, a folder of pictures, a video, or the index of a webcam. Empty: the bundled '
+        'picture.',
+        live=False,
+    )
+    rate: float = setting(
+        0.0,
+        'Frames per second. 0 takes the rate of the video or webcam, and 10 for pictures.',
+        limits=(0.0, FASTEST_RATE),
+        live=False,
+    )
+    loop: bool = setting(True, 'Whether to start again at the end of the source.', live=False)
+    frame_id: str = setting('camera', 'frame_id in the header of the images.', live=False)
+    qos_reliability: str = setting(
+        'reliable',
+        'QoS reliability that is offered. Subscribers of either kind receive reliable images.',
+        choices=RELIABILITIES,
+        live=False,
+    )
+
+
+Parameters = TypeVar('Parameters', DetectorParameters, MediaPublisherParameters)
+
+
+class LiveParameters(Generic[Parameters]):
+    """A node's parameters as they are now, for any thread to read.
 
     Attributes:
-        name: as users write it.
-        default: its value if they do not; also gives its type.
-        description: one line for `ros2 param describe`.
-        limits: smallest and largest value, of a number.
-        choices: the allowed values, of a text.
-        live: whether it may be changed while the node runs.
+        current: all values in one frozen object. It is replaced whole whenever a parameter
+            changes, so that whoever takes it once never mixes old values and new ones.
     """
 
-    name: str
-    default: Any
-    description: str
-    limits: tuple[float, float] | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-
-    @property
-    def allowed(self) -> str:
-        """What values it takes, for people."""
-        if self.choices:
-            return 'one of ' + ', '.join(self.choices)
-        kind = {
-            bool: 'true or false',
-            int: 'a whole number',
-            float: 'a number',
-            list: 'a list of texts',
-        }.get(type(self.default), 'a text')
-        return f'{kind} from {self.limits[0]} to {self.limits[1]}' if self.limits else kind
-
-    def checked(self, value: Any) -> Any:
-        """The value in this parameter's own type.
-
-        Raises:
-            ConfigurationError: if it is not allowed.
-        """
-        kind = type(self.default)
-        if value is None and kind is list:  # how ROS reads an empty list
-            value = []
-        # YAML reads `5` as a whole number and `0` as one too: both are fine where a number or
-        # a text (a webcam's index) is wanted.
-        if type(value) is int and kind in (float, str):
-            value = kind(value)
-        if kind is list and not isinstance(value, (str, bytes)) and hasattr(value, '__iter__'):
-            value = list(value)
-        if (
-            type(value) is not kind
-            or (kind is list and not all(isinstance(item, str) for item in value))
-            or (self.limits and not self.limits[0] <= value <= self.limits[1])
-            or (self.choices and value not in self.choices)
-        ):
-            raise ConfigurationError(
-                f"parameter '{self.name}' is {value!r}; it must be {self.allowed}"
-            )
-        return value
-
-    def descriptor(self) -> ParameterDescriptor:
-        """The same for ROS."""
-        descriptor = ParameterDescriptor(
-            description=self.description,
-            additional_constraints=self.allowed,
-            read_only=not self.live,
-        )
-        if self.limits and isinstance(self.default, float):
-            descriptor.floating_point_range = [
-                FloatingPointRange(from_value=self.limits[0], to_value=self.limits[1])
-            ]
-        elif self.limits:
-            descriptor.integer_range = [
-                IntegerRange(from_value=int(self.limits[0]), to_value=int(self.limits[1]))
-            ]
-        return descriptor
+    def __init__(self, current: Parameters) -> None:
+        self.current: Parameters = current
 
 
-DETECTOR = (
-    Declaration('image_topics', ['image_raw'], 'Images, one topic a camera; all share a network.'),
-    Declaration(
-        'face_topics',
-        [],
-        'Faces, one topic a camera; empty: faces, or <camera namespace>/faces for several.',
-    ),
-    Declaration(
-        'image_transport',
-        'raw',
-        'compressed: sensor_msgs/CompressedImage from <image topic>/compressed.',
-        choices=('raw', 'compressed'),
-    ),
-    Declaration(
-        'qos_reliability',
-        'auto',
-        'Of the subscription to images; auto: as their publishers offer.',
-        choices=('auto', *RELIABILITIES),
-    ),
-    Declaration(
-        'queue_size',
-        1,
-        'Images of a camera that may wait for the network, and as many in the middleware; 1: only '
-        'the newest, more: each has its turn.',
-        limits=(1, 1000),
-    ),
-    Declaration('model', 'back', f'The network: {", ".join(MODELS)}, or a model file.'),
-    Declaration(
-        'backend', 'onnxruntime', 'What runs the network.', choices=tuple(BACKENDS)
-    ),
-    Declaration('device', 'auto', 'Where the network runs, as the backend names it.'),
-    Declaration(
-        'threads',
-        0,
-        'Of the network on a CPU; ONNX Runtime searches windows, and images of several cameras, '
-        'side by side; 0: as many as help.',
-        limits=(0, MOST_THREADS),
-    ),
-    Declaration(
-        'score_threshold',
-        0.0,
-        "Faces that score below it are not published; 0: the model's own.",
-        limits=(0.0, 1.0),
-        live=True,
-    ),
-    Declaration(
-        'iou_threshold',
-        0.3,
-        'Boxes that overlap by more than this (intersection over union) are one face.',
-        limits=(0.0, 1.0),
-        live=True,
-    ),
-    Declaration(
-        'smallest_face',
-        0,
-        'Width in pixels of the image; 0: what one look at the whole image shows, else as many '
-        'windows are searched as it takes.',
-        limits=(0, 4096),
-        live=True,
-    ),
-    Declaration(
-        'search',
-        'exhaustive',
-        'Whether all windows of smallest_face are searched in each image, or some in turn (scan).',
-        choices=SEARCHES,
-        live=True,
-    ),
-    Declaration(
-        'windows_per_frame',
-        3,
-        'Of a scan; images of several cameras that come together share theirs.',
-        limits=(1, MOST_WINDOWS),
-        live=True,
-    ),
-    Declaration('tracking', False, 'Whether faces get ids that stay.', live=True),
-    Declaration(
-        'track_lost_after',
-        1.0,
-        'Seconds for which a face that is not seen keeps its id.',
-        limits=(0.05, 60.0),
-        live=True,
-    ),
-    Declaration(
-        'track_smoothing',
-        False,
-        'Whether jitter is taken out of tracked boxes and keypoints (one-euro filter).',
-        live=True,
-    ),
-    Declaration(
-        'max_faces', 0, 'The best so many of an image; 0: no limit.', limits=(0, 1000), live=True
-    ),
-    Declaration(
-        'max_rate',
-        0.0,
-        'Images a second and camera that are worked on at most; 0: no limit.',
-        limits=(0.0, 1000.0),
-        live=True,
-    ),
-    Declaration(
-        'max_latency',
-        0.0,
-        'Seconds from image to faces above which diagnostics warn; 0: never.',
-        limits=(0.0, 60.0),
-        live=True,
-    ),
-    Declaration(
-        'enable', True, 'Whether images are taken; also the service ~/enable.', live=True
-    ),
-    Declaration(
-        'lazy', True, 'Whether images are taken only while somebody hears an output.', live=True
-    ),
-    Declaration('overlay', True, 'Whether to offer faces/overlay; drawn only while subscribed.'),
-    Declaration(
-        'overlay_scale',
-        1.0,
-        'Size of the overlay as a share of the image.',
-        limits=(0.05, 4.0),
-        live=True,
-    ),
-    Declaration(
-        'overlay_rate',
-        0.0,
-        'Overlays a second and camera at most; 0: no limit.',
-        limits=(0.0, 1000.0),
-        live=True,
-    ),
-    Declaration(
-        'overlay_quality',
-        80,
-        'Of the JPEG on faces/overlay/compressed.',
-        limits=(1, 100),
-        live=True,
-    ),
-    Declaration('overlay_windows', False, 'Whether the searched windows are drawn.', live=True),
-    Declaration('autostart', True, 'Whether the node configures and activates itself.'),
-)
-
-MEDIA_PUBLISHER = (
-    Declaration(
-        'source',
-        '',
-        'A picture, a folder of pictures, a video, or the index of a webcam; '
-        'empty: the bundled picture.',
-    ),
-    Declaration(
-        'rate',
-        0.0,
-        "Frames a second; 0: a video's or webcam's own rate, 10 for pictures.",
-        limits=(0.0, FASTEST_RATE),
-    ),
-    Declaration('loop', True, 'Whether to begin again at the end.'),
-    Declaration('frame_id', 'camera', 'frame_id in the header of the images.'),
-    Declaration(
-        'qos_reliability',
-        'reliable',
-        'What is offered; reliable is heard by subscribers of either kind.',
-        choices=tuple(RELIABILITIES),
-    ),
-)
-
-
-def declare(
-    node: Node,
-    declarations: Iterable[Declaration],
-    apply: Callable[[dict[str, Any]], None] = lambda changed: None,
-) -> dict[str, Any]:
-    """Declare parameters on a node and check the values it was started with.
+def declare(node: Node, kind: type[Parameters]) -> LiveParameters[Parameters]:
+    """Declare a node's parameters and check the values it was started with.
 
     Args:
         node: the node.
-        declarations: its parameters.
-        apply: called with the new values by name whenever live parameters have changed.
+        kind: its parameters.
 
     Returns:
-        The values it was started with, by name.
+        The parameters, which follow every change from now on.
 
     Raises:
-        ConfigurationError: if a value is not allowed; names the parameter and what is.
+        ConfigurationError: if a value is not allowed; names the parameter, the value and what is
+            allowed. Or if a parameter is given by a name that it no longer has.
     """
-    known = {declaration.name: declaration for declaration in declarations}
+    known = declarations(kind)
+    for old, new in RENAMED.items():
+        if new in known and _given(node, old, None) is not None:
+            raise ConfigurationError(f"parameter '{old}' is now called '{new}': use that name")
     values = {}
     for name, declaration in known.items():
-        # Looked at once without rules: rclpy's own refusal of a wrong type would not say what is
-        # right.
-        given = node.declare_parameter(
-            name, declaration.default, ParameterDescriptor(dynamic_typing=True)
-        ).value
-        node.undeclare_parameter(name)
-        values[name] = declaration.checked(given)
+        value = _checked(name, declaration, _given(node, name, _to_ros(declaration.default)))
         node.declare_parameter(
-            name, values[name], declaration.descriptor(), ignore_override=True
+            name, _to_ros(value), _descriptor(declaration), ignore_override=True
         )
+        values[name] = value
+    parameters = LiveParameters(kind(**values))
 
-    def check(parameters: list[Parameter]) -> SetParametersResult:
+    def on_set(changes: list[Parameter]) -> SetParametersResult:
         try:
             changed = {
-                parameter.name: known[parameter.name].checked(parameter.value)
-                for parameter in parameters
-                if parameter.name in known
+                change.name: _checked(change.name, known[change.name], change.value)
+                for change in changes
+                if change.name in known
             }
-            apply(changed)
         except BlazeFaceError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        parameters.current = replace(parameters.current, **changed)
         return SetParametersResult(successful=True)
 
-    node.add_on_set_parameters_callback(check)
-    return values
+    node.add_on_set_parameters_callback(on_set)
+    return parameters
+
+
+def _given(node: Node, name: str, default: Any) -> Any:
+    """The value that a node was started with, of whatever type.
+
+    A parameter that is declared with its type refuses others in rclpy's own words, which do not
+    say what is allowed. So the value is read first, through a declaration without a type.
+    """
+    value = node.declare_parameter(
+        name, default, ParameterDescriptor(dynamic_typing=True)
+    ).value
+    node.undeclare_parameter(name)
+    return value
+
+
+def _checked(name: str, declaration: Declaration, value: Any) -> Any:
+    """The value in the parameter's own type; raises ConfigurationError if it is not allowed."""
+    kind = type(declaration.default)
+    if value is None and kind is tuple:  # how ROS reads an empty list
+        value = ()
+    elif type(value) is int and kind is str:  # how YAML reads the index of a webcam
+        value = str(value)
+    return declaration.checked(f"parameter '{name}'", value)
+
+
+def _to_ros(value: Any) -> Any:
+    """A value as rclpy takes it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _descriptor(declaration: Declaration) -> ParameterDescriptor:
+    """What `ros2 param describe` shows."""
+    descriptor = ParameterDescriptor(
+        description=declaration.description,
+        additional_constraints=declaration.allowed,
+        read_only=not declaration.live,
+    )
+    if declaration.limits:
+        low, high = declaration.limits
+        if isinstance(declaration.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        else:
+            whole = IntegerRange(from_value=int(low), to_value=int(high))
+            descriptor.integer_range = [whole]
+    return descriptor

@@ -1,21 +1,24 @@
-"""Quality of service: what is offered, and what is taken."""
+"""Quality of service: what is offered, and what is requested."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+if TYPE_CHECKING:  # newer releases of rclpy have it elsewhere
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 RELIABILITIES = {
     'best_effort': ReliabilityPolicy.BEST_EFFORT,
     'reliable': ReliabilityPolicy.RELIABLE,
 }
 
-#: Reliable, so that subscribers of either kind hear it.
+#: Reliable, so that subscribers of either kind receive it.
 RESULT_QOS = QoSProfile(depth=10)
 OVERLAY_QOS = QoSProfile(depth=1)
-#: Whoever comes later is told, too.
+#: Subscribers that come later receive the last message, too.
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -24,7 +27,7 @@ def image_qos(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
 
     Args:
         reliability: of the subscription.
-        depth: images that may wait for the executor; of a depth of 1, the newest.
+        depth: images that may wait for the executor; 1 keeps only the newest.
     """
     return QoSProfile(depth=depth, reliability=reliability)
 
@@ -32,8 +35,8 @@ def image_qos(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
 def offered_by_all(publishers: Iterable[TopicEndpointInfo]) -> ReliabilityPolicy:
     """The best reliability that all publishers offer.
 
-    A reliable subscription does not hear a best-effort publisher at all; a best-effort one loses
-    large images wherever they do not fit into shared memory.
+    A reliable subscription receives nothing from a best-effort publisher. A best-effort
+    subscription loses large images where they do not fit into shared memory.
     """
     reliable = all(
         publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE for publisher in publishers

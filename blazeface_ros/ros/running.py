@@ -1,4 +1,4 @@
-"""What the nodes' programs share."""
+"""How the programs of the nodes start and end."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def run(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int
     Returns:
         0; or 1 if it could not start, with the reason logged.
     """
-    # An interrupt ends the context, by rclpy's own handler, and that ends spinning. Python's would
-    # raise a KeyboardInterrupt as well, wherever the program just is.
+    # rclpy's own handler ends the context upon an interrupt, and that ends spinning. Python's
+    # handler would also raise a KeyboardInterrupt, wherever the program is at that moment.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     rclpy.init(args=args)
     node = None
@@ -45,14 +45,15 @@ def run(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int
         if rclpy.ok():
             raise
     finally:
-        # One interrupt may come twice, from the terminal and from ros2 launch: ending goes on.
+        # One interrupt may come twice, from the terminal and from ros2 launch. The second one must
+        # not disturb the ending.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    if getattr(node, 'left_behind', False):
-        # A thread still hangs in the network's library, which would crash if it were torn down
-        # under it.
+    if getattr(node, 'abandoned_thread', False):
+        # A thread still hangs in the network's library. An ordinary exit would unload the library
+        # under it and crash.
         sys.stdout.flush()
         os._exit(code)
     return code

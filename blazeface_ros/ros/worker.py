@@ -1,266 +1,345 @@
-"""The thread that runs the network."""
+"""The worker's thread: takes queued images, runs the pipeline on them, and publishes.
+
+The life of a worker:
+
+    RUNNING ──stop()──► STOPPING ──the thread ends──► STOPPED
+                           │
+                           └──STOP_TIMEOUT_S pass──► ABANDONED
+
+A worker is abandoned if a call of the network hangs. Its thread publishes nothing more. When it
+wakes it closes the network and ends.
+"""
 
 from __future__ import annotations
 
+import enum
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from blazeface_ros.core.detector import FaceDetector
-from blazeface_ros.core.scan import Search
-from blazeface_ros.core.tiles import Frame
-from blazeface_ros.errors import BackendError, BlazeFaceError
-from blazeface_ros.ros.camera import Camera
-from blazeface_ros.ros.diagnostics import WARNING_PERIOD, Stages
-from blazeface_ros.ros.inbox import Inbox, Letter
+from blazeface_ros.core.frame import Frame
+from blazeface_ros.core.pipeline import CameraFrame, FacePipeline, FrameResult
+from blazeface_ros.errors import BackendError, BlazeFaceError, ImageError
+from blazeface_ros.ros.counters import CameraCounters, NetworkCounters
+from blazeface_ros.ros.face_publisher import FacePublisher
+from blazeface_ros.ros.images import ImageReader
+from blazeface_ros.ros.latest_image_queue import LatestImageQueue, QueuedImage
+from blazeface_ros.ros.parameters import DetectorParameters, LiveParameters
+from blazeface_ros.ros.watchdog import WatchedBackend
 
-#: Failures in a row after which the network is loaded anew, once.
-FAILURES_BEFORE_REOPENING = 3
+#: Failures in a row after which the network is loaded again, once.
+FAILURES_BEFORE_RELOAD = 3
 #: Seconds between two attempts to load a network that could not be loaded.
-OPENING_PERIOD = 5.0
+LOAD_PERIOD_S = 5.0
 #: Seconds after which a call of the network counts as hanging.
-HANGING = 3.0
+HANG_TIMEOUT_S = 3.0
 #: Seconds that stopping waits for the network's call in progress.
-PATIENCE = 1.0
+STOP_TIMEOUT_S = 1.0
+#: Seconds between two warnings of the same kind.
+WARNING_PERIOD_S = 5.0
+
+
+class WorkerState(enum.Enum):
+    """See the module's text for the transitions."""
+
+    RUNNING = 'running'
+    STOPPING = 'stopping'
+    STOPPED = 'stopped'
+    ABANDONED = 'abandoned'
+
+
+@dataclass
+class WorkerCamera:
+    """What the worker needs of a camera.
+
+    Attributes:
+        reader: reads its images.
+        publisher: publishes what is found in them.
+        counters: of the camera.
+        note: the last note on its tiling plan that was logged.
+        next_warning: when a warning may be logged again (`time.monotonic`).
+    """
+
+    reader: ImageReader
+    publisher: FacePublisher
+    counters: CameraCounters
+    note: str = ''
+    next_warning: float = 0.0
 
 
 class Worker:
-    """Takes an image of each camera that has one, runs the network on them together, and publishes.
+    """Processes an image of each camera that has one, as one batch.
 
-    Images that wait at the same moment go through the network as one batch.
+    It is made and stopped on the executor's thread. Everything else happens on its own thread,
+    which shares with the executor's only the queue, the counters and the parameters.
 
     Args:
-        open_detector: loads the network; called again if it keeps failing.
-        detector: the network as it was loaded first.
-        settings: the node's parameters; live ones are looked up before each batch.
-        stages: is told how long each stage took.
-        logger: of the node.
+        pipeline: finds the faces. It is the worker's until `stop` gives it back.
+        open_detector: loads the network again, if it keeps failing.
+        cameras: by their names in the queue.
+        queue: where images come from.
+        parameters: of the node.
+        network: is told how calls, failures and stages go.
+        logger: for this thread alone.
         is_alive: whether ROS still runs; publishing fails when it does not.
 
     Attributes:
-        inbox: where images are put.
-        failure: what is wrong with the network at present, '' if nothing.
-        batches: how many batches held so many images.
-        abandoned: whether it was stopped in vain, as the network hung.
+        state: where in its life the worker is.
     """
 
     def __init__(
         self,
+        pipeline: FacePipeline,
         open_detector: Callable[[], FaceDetector],
-        detector: FaceDetector,
-        settings: Mapping[str, Any],
-        stages: Stages,
+        cameras: Mapping[str, WorkerCamera],
+        queue: LatestImageQueue,
+        parameters: LiveParameters[DetectorParameters],
+        network: NetworkCounters,
         logger: Any,
         is_alive: Callable[[], bool],
     ) -> None:
-        self.inbox: Inbox[Camera, Any] = Inbox(settings['queue_size'])
-        self.failure = ''
-        self.batches: dict[int, int] = {}
+        self.state = WorkerState.RUNNING
+        self._pipeline = pipeline
         self._open_detector = open_detector
-        self._detector: FaceDetector | None = detector
-        self._settings = settings
-        self._stages = stages
+        self._cameras = cameras
+        self._queue = queue
+        self._parameters = parameters
+        self._network = network
         self._logger = logger
         self._is_alive = is_alive
         self._failures_in_a_row = 0
-        self._opening_error: BlazeFaceError | None = None
-        self._next_opening = 0.0
-        self._ending = threading.Lock()
-        self._ended = self.abandoned = False
+        self._load_error: BlazeFaceError | None = None
+        self._next_load = 0.0
+        self._state_changes = threading.Lock()
+        self._watch(pipeline.detector)
         self._thread = threading.Thread(target=self._work, name='detector worker', daemon=True)
         self._thread.start()
 
-    def put(self, camera: Camera, message: Any) -> None:
-        """Hand over an image; never waits."""
-        camera.counts.dropped += self.inbox.put(camera, message)
-
-    @property
-    def hanging_for(self) -> float:
-        """Seconds that the present call of the network has taken, if that is far too long."""
-        detector = self._detector
-        since = detector.network_since if detector is not None else None
-        seconds = 0.0 if since is None else time.monotonic() - since
-        return seconds if seconds > HANGING else 0.0
-
-    def stop(self) -> FaceDetector | None:
-        """Take no more images.
+    def stop(self) -> FacePipeline | None:
+        """Process no more images.
 
         Returns:
-            The network; None if there is none at present, or if it hangs. Then the thread ends, and
-            gives the network back, whenever that wakes; it publishes nothing more.
+            The pipeline; its detector may be closed. None if the worker had to be abandoned.
         """
-        for letter in self.inbox.close():
-            letter.sender.counts.dropped += 1
-        if (detector := self._detector) is not None:
-            detector.cancelled = True  # there may be many windows to go
-        self._thread.join(PATIENCE)
-        with self._ending:
-            self.abandoned = not self._ended
-        if self.abandoned:
+        with self._state_changes:
+            self.state = WorkerState.STOPPING
+        for image in self._queue.close():
+            self._cameras[image.camera].counters.add(dropped=1)
+        self._thread.join(STOP_TIMEOUT_S)
+        with self._state_changes:
+            if self.state is not WorkerState.STOPPED:
+                self.state = WorkerState.ABANDONED
+        if self.state is WorkerState.ABANDONED:
             self._logger.error(
-                f'the network has not ended within {PATIENCE:g} s: its thread is left behind'
+                f'the network has not ended within {STOP_TIMEOUT_S:g} s: its thread is abandoned'
             )
             return None
-        if self._detector is not None:
-            self._detector.cancelled = False
-        return self._detector
-
-    def forget(self, camera: Camera) -> None:
-        """Drop what a camera has waiting."""
-        camera.counts.dropped += len(self.inbox.clear(camera))
+        detector = self._pipeline.detector
+        if isinstance(detector.backend, WatchedBackend):
+            detector.backend = detector.backend.inner
+        return self._pipeline
 
     def _work(self) -> None:
-        while letters := self.inbox.take():
-            self._process(letters)
-        with self._ending:
-            self._ended = True
-        if self.abandoned:
-            self._reopen()
+        while images := self._queue.take():
+            self._process(images)
+        with self._state_changes:
+            abandoned = self.state is WorkerState.ABANDONED
+            if not abandoned:
+                self.state = WorkerState.STOPPED
+        if abandoned:
+            self._close_network()
 
-    def _process(self, letters: list[Letter[Camera, Any]]) -> None:
-        try:
-            self._answer(letters)
-        except Exception as error:  # whatever happens to some images must not end the node
-            self._lost(letters, error)
-
-    def _lost(self, letters: list[Letter[Camera, Any]], error: Exception) -> None:
-        for letter in letters:
-            letter.sender.counts.lost += 1
-        if self.inbox.closed or not self._is_alive():
-            return  # interrupted: there is nothing wrong
-        self._logger.error(
-            f'{len(letters)} image(s) lost: {describe(error)}',
-            throttle_duration_sec=WARNING_PERIOD,
-        )
-
-    def _answer(self, letters: list[Letter[Camera, Any]]) -> None:
-        """Answer images; those that cannot be read are taken out of the list."""
+    def _process(self, images: list[QueuedImage]) -> None:
+        """Answer a batch of images. Whatever happens to it must not end the node."""
         begin = time.monotonic()
-        with self._counting_failures():
-            detector = self._current_detector()
-        frames = []
-        for letter in [*letters]:
-            try:
-                frames.append(Frame.of(letter.sender.read(letter.message, detector)))
-            except Exception as error:  # whatever is wrong with one image costs only that one
-                letters.remove(letter)
-                self._unreadable(letter, error)
-        decoded = time.monotonic()
-        if not frames:
+        parameters = self._parameters.current
+        try:
+            with self._counting_failures():
+                self._ensure_network()
+        except Exception as error:
+            self._count_lost(images, error)
             return
-        with self._counting_failures():
-            found = self._search().detect(
-                detector,
-                frames,
-                [letter.sender.stream for letter in letters],
-                [seconds_of(letter) for letter in letters],
-            )
-        if self.inbox.closed:
-            raise BackendError('the node was deactivated')
-        self.batches[len(frames)] = self.batches.get(len(frames), 0) + 1
-        detected = time.monotonic()
-        for letter, frame, faces in zip(letters, frames, found):
+        readable, frames = self._read(images, parameters)
+        if not readable:
+            return
+        decoded = time.monotonic()
+        try:
+            results = self._find_faces(readable, frames, parameters)
+        except Exception as error:
+            self._count_lost(readable, error)
+            return
+        found = time.monotonic()
+        for image, frame, result in zip(readable, frames, results):
             try:
-                letter.sender.publish(letter.message, frame, faces)
+                self._publish(image, frame, result, parameters)
             except Exception as error:  # costs only this camera its answer
-                self._lost([letter], error)
+                self._count_lost([image], error)
         self._failures_in_a_row = 0
-        self.failure = ''
-        self._stages.add(
-            wait=begin - min(letter.arrival for letter in letters),
-            decode=decoded - begin,
-            publish=time.monotonic() - detected,
-            **detector.seconds,
-        )
-        if detector.slowest > HANGING:
-            self._logger.error(f'the network hung for {detector.slowest:.1f} s; it is loaded anew')
-            self._reopen()
+        self._network.set_failure('')
+        stages = {
+            'wait': begin - min(image.arrival for image in readable),
+            'decode': decoded - begin,
+            **self._pipeline.stage_seconds,
+            'publish': time.monotonic() - found,
+        }
+        self._network.add_batch(len(readable), stages)
+        slowest = self._network.slowest_call()
+        if slowest > HANG_TIMEOUT_S:
+            self._logger.error(f'the network hung for {slowest:.1f} s; it is loaded again')
+            self._close_network()
 
-    def _unreadable(self, letter: Letter[Camera, Any], error: Exception) -> None:
-        camera, message = letter.sender, letter.message
-        camera.counts.unreadable += 1
+    def _read(
+        self, images: list[QueuedImage], parameters: DetectorParameters
+    ) -> tuple[list[QueuedImage], list[Frame]]:
+        """The images that can be read, and their frames."""
+        readable, frames = [], []
+        for image in images:
+            camera = self._cameras[image.camera]
+            # Small tiles need all pixels, and so does the overlay.
+            one_pass = not parameters.smallest_face and not camera.publisher.overlay_wanted
+            needed = self._pipeline.detector.model.input_size if one_pass else None
+            try:
+                frames.append(Frame.from_picture(camera.reader.read(image.message, needed)))
+                readable.append(image)
+            except Exception as error:  # whatever is wrong with an image costs only that image
+                self._count_unreadable(camera, image, error)
+        return readable, frames
+
+    def _find_faces(
+        self, images: list[QueuedImage], frames: list[Frame], parameters: DetectorParameters
+    ) -> list[FrameResult]:
+        self._pipeline.settings = parameters
+        with self._counting_failures():
+            results = self._pipeline.process_batch(
+                [
+                    CameraFrame(frame, stamp_of(image), image.camera)
+                    for image, frame in zip(images, frames)
+                ]
+            )
+        if self._queue.closed:
+            raise BackendError('the node was deactivated')
+        return results
+
+    def _publish(
+        self,
+        image: QueuedImage,
+        frame: Frame,
+        result: FrameResult,
+        parameters: DetectorParameters,
+    ) -> None:
+        camera, header = self._cameras[image.camera], image.message.header
+        camera.publisher.publish_faces(result.faces, header)
+        camera.counters.add_processed(result)
+        if result.plan.note != camera.note:
+            camera.note = result.plan.note
+            if camera.note:
+                self._logger.warning(f'{image.camera}: {camera.note}')
+        if camera.publisher.overlay_due(parameters.overlay_rate):
+            trails = self._pipeline.trails(image.camera) if parameters.tracking else {}
+            try:
+                camera.publisher.publish_overlay(header, frame, result, trails, parameters)
+            except ImageError as error:
+                self._warn(image.camera, f'no overlay: {error}')
+
+    # What goes wrong
+
+    def _count_unreadable(
+        self, camera: WorkerCamera, image: QueuedImage, error: Exception
+    ) -> None:
+        camera.counters.add(unreadable=1)
+        message = image.message
         size = (
             f', {message.width} x {message.height}, step {message.step}'
             if hasattr(message, 'step')
             else ''
         )
         kind = getattr(message, 'encoding', None) or getattr(message, 'format', '')
-        camera.warn(
-            f'cannot read an image ({camera.counts.unreadable} so far; {kind!r}{size}, '
-            f'{len(message.data)} bytes): {describe(error)}'
+        count = camera.counters.snapshot().unreadable
+        self._warn(
+            image.camera,
+            f'cannot read an image ({count} so far; {kind!r}{size}, {len(message.data)} bytes): '
+            f'{describe(error)}',
         )
 
-    # The network that fails
+    def _warn(self, name: str, sentence: str) -> None:
+        """Warn of a camera's image now and then. Each camera has its own period."""
+        camera, now = self._cameras[name], time.monotonic()
+        if now >= camera.next_warning:
+            camera.next_warning = now + WARNING_PERIOD_S
+            self._logger.warning(f'{name}: {sentence}')
 
-    def _current_detector(self) -> FaceDetector:
-        if self._detector is None:
-            self._detector = self._try_to_open()
-        settings = self._settings
-        self._detector.set_thresholds(settings['score_threshold'], settings['iou_threshold'])
-        self._detector.max_faces = settings['max_faces']
-        self._detector.smallest_face = settings['smallest_face']
-        return self._detector
-
-    def _search(self) -> Search:
-        settings = self._settings
-        return Search(
-            scan=settings['search'] == 'scan',
-            windows_per_frame=settings['windows_per_frame'],
-            tracking=settings['tracking'],
-            lost_after=settings['track_lost_after'],
-            smooth=settings['track_smoothing'],
+    def _count_lost(self, images: list[QueuedImage], error: Exception) -> None:
+        for image in images:
+            self._cameras[image.camera].counters.add(lost=1)
+        if self._queue.closed or not self._is_alive():
+            return  # interrupted: there is nothing wrong
+        self._logger.error(
+            f'{len(images)} image(s) lost: {describe(error)}',
+            throttle_duration_sec=WARNING_PERIOD_S,
         )
-
-    def _try_to_open(self) -> FaceDetector:
-        if self._opening_error is not None and time.monotonic() < self._next_opening:
-            # Without its traceback, which would hold every image that it was raised for.
-            raise self._opening_error.with_traceback(None)
-        self._next_opening = time.monotonic() + OPENING_PERIOD
-        try:
-            detector = self._open_detector()
-        except BlazeFaceError as error:
-            self._opening_error = error
-            raise
-        self._opening_error = None
-        return detector
 
     @contextmanager
     def _counting_failures(self) -> Iterator[None]:
-        """What fails in here is the network's fault."""
+        """Whatever fails in here is a failure of the network."""
         try:
             yield
         except Exception as error:
-            self._failed(error)
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row == FAILURES_BEFORE_RELOAD:
+                self._logger.error(
+                    f'the network failed {self._failures_in_a_row} times in a row; it is loaded '
+                    'again'
+                )
+                self._close_network()
+            if self._failures_in_a_row >= FAILURES_BEFORE_RELOAD:
+                self._network.set_failure(
+                    f'{self._failures_in_a_row} failures in a row: {describe(error)}'
+                )
             raise
 
-    def _failed(self, error: Exception) -> None:
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row == FAILURES_BEFORE_REOPENING:
-            self._logger.error(
-                f'the network failed {self._failures_in_a_row} times in a row; it is loaded anew'
-            )
-            self._reopen()
-        if self._failures_in_a_row >= FAILURES_BEFORE_REOPENING:
-            self.failure = f'{self._failures_in_a_row} failures in a row: {describe(error)}'
+    # Loading the network again
 
-    def _reopen(self) -> None:
-        """Give the network back; the next image loads it."""
-        detector, self._detector = self._detector, None
+    def _ensure_network(self) -> None:
+        """Load the network if it was closed, at most every `LOAD_PERIOD_S`."""
+        if not self._pipeline.detector.closed:
+            return
+        now = time.monotonic()
+        if self._load_error is not None and now < self._next_load:
+            # Without its traceback, which would hold every image that it was raised for.
+            raise self._load_error.with_traceback(None)
+        self._next_load = now + LOAD_PERIOD_S
         try:
-            if detector is not None:
-                detector.close()
+            detector = self._open_detector()
         except BlazeFaceError as error:
-            self._logger.error(f'while giving the network back: {error}')
+            self._load_error = error
+            raise
+        self._load_error = None
+        self._watch(detector)
+        self._pipeline.detector = detector
+
+    def _watch(self, detector: FaceDetector) -> None:
+        detector.backend = WatchedBackend(
+            detector.backend, self._network, lambda: self._queue.closed
+        )
+
+    def _close_network(self) -> None:
+        """Close the network; the next image loads it again."""
+        try:
+            self._pipeline.close()
+        except BlazeFaceError as error:
+            self._logger.error(f'closing the network failed: {error}')
 
 
-def seconds_of(letter: Letter[Camera, Any]) -> float:
-    """When an image was taken; when it came, if its stamp was never set."""
-    stamp = letter.message.header.stamp
-    return stamp.sec + stamp.nanosec * 1e-9 or letter.arrival
+def stamp_of(image: QueuedImage) -> float:
+    """When an image was taken, in seconds; when it came, if its stamp was never set."""
+    stamp = image.message.header.stamp
+    return stamp.sec + stamp.nanosec * 1e-9 or image.arrival
 
 
 def describe(error: Exception) -> str:
-    """An error as a sentence; of one that nobody planned, its kind too."""
+    """An error as a sentence; of an error that nobody planned, its kind, too."""
     return str(error) if isinstance(error, BlazeFaceError) else f'{type(error).__name__}: {error}'
