@@ -1,4 +1,4 @@
-"""A consumer of /faces: prints each face as it arrives, and can keep the overlay picture.
+"""A consumer of /faces: prints each face that arrives, and can save the overlay picture.
 
 Usage: face_listener.py [--count N] [--timeout SECONDS] [--save overlay.png]
 Exit code 0 if at least one face arrived (and the overlay, where it is to be saved).
@@ -42,10 +42,12 @@ def main() -> int:
         faces_seen += len(faces)
         stamp = message.header.stamp
         print(f'{stamp.sec}.{stamp.nanosec:09d} {message.header.frame_id}: {len(faces)} face(s)')
-        for (x0, y0, x1, y1), keypoints, score in zip(faces.boxes, faces.keypoints, faces.scores):
-            print(f'  score {score:.2f}, box {x0:.0f},{y0:.0f} to {x1:.0f},{y1:.0f}')
-            for name, (x, y) in zip(KEYPOINT_NAMES, keypoints):
-                print(f'    {name:17} {x:6.1f} {y:6.1f}')
+        for face in faces:
+            x0, y0, x1, y1 = face.boxes[0]
+            name = f'{face.ids[0]}, ' if face.ids[0] else ''
+            print(f'  {name}score {face.scores[0]:.2f}, box {x0:.0f},{y0:.0f} to {x1:.0f},{y1:.0f}')
+            for keypoint, (x, y) in zip(KEYPOINT_NAMES, face.keypoints[0]):
+                print(f'    {keypoint:17} {x:6.1f} {y:6.1f}')
         sys.stdout.flush()
 
     def on_overlay(message: Image) -> None:

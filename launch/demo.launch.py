@@ -1,4 +1,4 @@
-"""Shows it all on a picture, a video or a webcam.
+"""Show the detector on a picture, a video or a webcam.
 
 ros2 launch blazeface_ros demo.launch.py source:=0
 """
@@ -21,13 +21,15 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'source',
                 default_value='',
-                description='A picture, a folder, a video or the index of a webcam; '
-                'empty: the bundled picture.',
+                description='A picture, a folder, a video or the index of a webcam. '
+                'Empty: the bundled picture.',
             ),
             DeclareLaunchArgument(
-                'rate', default_value='0.0', description="Frames a second; 0: the source's own."
+                'rate',
+                default_value='0.0',
+                description='Frames per second. 0 takes the rate of the source.',
             ),
-            # detect.launch.py declares the rest; its arguments can be given here as well.
+            # The arguments of detect.launch.py can be given here as well.
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(
                     PathJoinSubstitution([share, 'launch', 'detect.launch.py'])
@@ -42,12 +44,12 @@ def generate_launch_description() -> LaunchDescription:
                 parameters=[
                     {
                         'source': ParameterValue(LaunchConfiguration('source'), value_type=str),
-                        # Of whatever type it looks: the node itself says what is allowed.
+                        # Without a type: the node itself says what is allowed.
                         'rate': ParameterValue(LaunchConfiguration('rate')),
                     }
                 ],
                 remappings=[('image_raw', LaunchConfiguration('image_topic'))],
-                on_exit=Shutdown(reason='the publisher of pictures has ended'),
+                on_exit=Shutdown(reason='the media publisher has ended'),
             ),
             rviz(share, namespace),
         ]
@@ -55,7 +57,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def rviz(share: FindPackageShare, namespace: LaunchConfiguration) -> Node | LogInfo:
-    """The overlay on the screen, if rviz2 is installed."""
+    """rviz2 with the overlay, if it is installed."""
     try:
         get_package_prefix('rviz2')
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Starts the detector.
+"""Start the detector.
 
 ros2 launch blazeface_ros detect.launch.py image_topic:=/camera/image_raw
 """
@@ -17,11 +17,11 @@ from launch_ros.utilities import prefix_namespace
 
 #: Arguments that are parameters of the node: name, type, description.
 PARAMETERS = (
-    ('model', str, 'The network: a name or a model file'),
-    ('backend', str, 'What runs the network'),
-    ('device', str, 'Where the network runs, as the backend names it'),
+    ('model', str, 'The network: back, front, full_range, full_range_sparse, or a model file'),
+    ('backend', str, 'The library that runs the network'),
+    ('device', str, 'The device that runs the network, as the backend names it'),
     ('overlay', bool, 'Whether to offer faces/overlay'),
-    ('use_sim_time', bool, 'Whether time comes from /clock'),
+    ('use_sim_time', bool, 'Whether the node takes its time from /clock'),
 )
 
 
@@ -32,7 +32,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument(
-                'image_topic', default_value='image_raw', description="The camera's images."
+                'image_topic', default_value='image_raw', description='Topic of the images.'
             ),
             DeclareLaunchArgument(
                 'namespace', default_value='', description='Namespace of the node and its topics.'
@@ -40,17 +40,17 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'params_file',
                 default_value=default_parameters,
-                description='Parameters of the node; arguments that are given come before it.',
+                description='YAML file with parameters of the node. Launch arguments overrule it.',
             ),
             DeclareLaunchArgument(
                 'log_level',
                 default_value='info',
                 choices=['debug', 'info', 'warn', 'error', 'fatal'],
-                description='What the node logs.',
+                description='The least severe messages that the node logs.',
             ),
             *(
                 DeclareLaunchArgument(
-                    name, default_value='', description=f'{description}; empty: as in params_file.'
+                    name, default_value='', description=f'{description}. Empty: as in params_file.'
                 )
                 for name, _, description in PARAMETERS
             ),
@@ -59,10 +59,10 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=PathJoinSubstitution(
                     [FindPackageShare('blazeface_ros'), 'config', 'fastdds_images.xml']
                 ),
-                description='Profile with which Fast DDS carries images in shared memory; the '
-                "camera's process must load it, too. Empty: none.",
+                description='Fast DDS profile that carries images in shared memory. The process of '
+                'the camera must load it, too. Empty: no profile.',
             ),
-            # The old and the new name of the same variable. One that is set already is left alone.
+            # The old and the new name of the same variable. A variable that is set already is kept.
             *(
                 SetEnvironmentVariable(
                     variable,
@@ -86,7 +86,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def detector(context: LaunchContext) -> list[Node]:
-    """The node; parameters that no argument gives are left to params_file."""
+    """The node. Parameters without a launch argument are left to params_file."""
     given = context.launch_configurations
     if not Path(given['params_file']).is_file():
         raise FileNotFoundError(
@@ -97,7 +97,7 @@ def detector(context: LaunchContext) -> list[Node]:
         for name, kind, _ in PARAMETERS
         if given[name]
     }
-    # The node's logger is named after its namespace, too.
+    # The name of the node's logger includes its namespace.
     namespace = prefix_namespace(given.get('ros_namespace'), given['namespace'])
     logger = '.'.join([*filter(None, namespace.split('/')), 'detector'])
     return [

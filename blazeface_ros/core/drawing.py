@@ -24,6 +24,8 @@ KEYPOINT_COLORS: tuple[Color, ...] = (
     (255, 255, 0),
 )
 BOX_COLOR = (80, 255, 80)
+#: Of faces that were not looked for in the frame.
+PREDICTED_COLOR = (160, 200, 160)
 TRAIL_COLOR = (255, 200, 80)
 TILE_COLOR = (200, 200, 200)
 CAPTION_COLOR = (230, 230, 230)
@@ -31,7 +33,7 @@ TEXT_COLOR = (0, 0, 0)
 
 
 def draw_faces(bgr: npt.NDArray[np.uint8], faces: Faces, caption: str = '') -> None:
-    """Draw boxes, keypoints, scores and ids onto a picture.
+    """Draw boxes, keypoints, scores and ids onto a picture. Boxes of predicted faces are pale.
 
     Args:
         bgr: uint8 [H, W, 3], altered in place.
@@ -39,12 +41,14 @@ def draw_faces(bgr: npt.NDArray[np.uint8], faces: Faces, caption: str = '') -> N
         caption: a line for the lower left corner.
     """
     thickness = _thickness(bgr)
-    for box, keypoints, score, name in zip(faces.boxes, faces.keypoints, faces.scores, faces.ids):
-        x0, y0, x1, y1 = (int(value) for value in box.round())
-        cv2.rectangle(bgr, (x0, y0), (x1, y1), BOX_COLOR, thickness, cv2.LINE_AA)
-        for (x, y), color in zip(keypoints.round().astype(int).tolist(), KEYPOINT_COLORS):
-            cv2.circle(bgr, (x, y), thickness + 1, color, cv2.FILLED, cv2.LINE_AA)
-        _label(bgr, f'{name} {score:.2f}'.strip(), x0, y0, BOX_COLOR, thickness)
+    for face in faces:
+        color = PREDICTED_COLOR if face.predicted[0] else BOX_COLOR
+        x0, y0, x1, y1 = face.boxes[0].round().astype(int).tolist()
+        cv2.rectangle(bgr, (x0, y0), (x1, y1), color, thickness, cv2.LINE_AA)
+        points = face.keypoints[0].round().astype(int).tolist()
+        for (x, y), point_color in zip(points, KEYPOINT_COLORS):
+            cv2.circle(bgr, (x, y), thickness + 1, point_color, cv2.FILLED, cv2.LINE_AA)
+        _label(bgr, f'{face.ids[0]} {face.scores[0]:.2f}'.strip(), x0, y0, color, thickness)
     if caption:
         _label(bgr, caption, 0, bgr.shape[0], CAPTION_COLOR, thickness)
 
