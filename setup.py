@@ -1,14 +1,29 @@
-"""The ament_python package; also installs with pip where there is no ROS."""
+"""Installs the package: by colcon as an ament_python package, or by pip where there is no ROS."""
 
 from glob import glob
+from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
 PACKAGE = 'blazeface_ros'
+#: ROS's tools read the version from package.xml, and so it stands there and nowhere else.
+VERSION = ElementTree.parse(Path(__file__).with_name('package.xml')).findtext('version')
+
+#: What the quick tests need, without ROS and PyTorch, on any Python from 3.10.
+QUICK = [
+    'ai-edge-litert',
+    'flatbuffers',
+    'hypothesis>=6.100',
+    'matplotlib',
+    'pytest>=8',
+    'tflite==2.18.0',
+    'tqdm',
+]
 
 setup(
     name=PACKAGE,
-    version='0.1.0',
+    version=VERSION,
     description='BlazeFace for ROS 2: faces with six keypoints from camera images',
     license='Apache-2.0',
     maintainer='blazeface_ros maintainers',
@@ -29,21 +44,18 @@ setup(
         'torch': ['torch', 'onnx'],
         'convert': ['torch', 'onnx', 'tflite', 'flatbuffers', 'ai-edge-litert', 'tqdm'],
         'evaluate': ['matplotlib', 'tqdm'],
-        # The reference node of --ros needs cv_bridge, too: docs/performance.md.
+        # The reference node of --ros also needs cv_bridge: see docs/performance.md.
         'benchmark': ['matplotlib', 'tqdm', 'ai-edge-litert'],
+        'quick': QUICK,
         'test': [
+            *QUICK,
             'ai-edge-litert==2.3.0',
-            'hypothesis>=6.100',
+            'ipykernel',
             'mypy==1.18.*',
             'nbclient',
-            'ipykernel',
-            'matplotlib',
             'onnx',
-            'tflite==2.18.0',
-            'torch==2.13.0',
-            'tqdm',
-            'pytest>=8',
             'ruff==0.14.*',
+            'torch==2.13.0',
         ],
     },
     zip_safe=False,

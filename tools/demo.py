@@ -1,8 +1,9 @@
-"""The main job, end to end: detector, media publisher and listener as processes of their own.
+"""Shows the detector at work. Detector, media publisher and listener are processes of their own.
+
+Without a source, the media publisher shows the bundled picture, and the demo ends by itself. Its
+exit code is 0 only if a face arrived on /faces. With a source, it runs until Ctrl-C.
 
 Usage: demo.py [--source SOURCE] [--detector-parameter NAME:=VALUE …]
-Without a source it shows the bundled picture and ends by itself, with exit code 0 only if a face
-arrived on /faces. With one it runs until Ctrl-C.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import sys
 from pathlib import Path
 
 OVERLAY = Path('demo_output') / 'overlay.png'
+#: How long a process may take to end before it is killed.
+STOP_TIMEOUT_S = 5.0
 EXAMPLES = Path(__file__).parents[1] / 'examples'
 
 
@@ -22,13 +25,20 @@ def start(*command: str) -> subprocess.Popen[bytes]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description='Show the detector at work.')
-    parser.add_argument('--source', default='', help='a picture, folder, video or webcam index')
     parser.add_argument(
-        '--detector-parameter', action='append', default=[], metavar='NAME:=VALUE',
-        help='a parameter of the detector; may be repeated',
+        '--source',
+        default='',
+        help='a picture, folder, video or webcam index (default: the bundled picture)',
+    )
+    parser.add_argument(
+        '--detector-parameter',
+        action='append',
+        default=[],
+        metavar='NAME:=VALUE',
+        help='a parameter of the detector node; may be given several times',
     )
     options = parser.parse_args()
-    # Nothing but this machine hears the demo, and it hears no robot that runs beside it.
+    # The demo sends to this machine only, and receives nothing from a robot in the same network.
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.setdefault('ROS_DOMAIN_ID', '87')
     print(
@@ -47,7 +57,7 @@ def main() -> int:
     ]
     try:
         while listener.poll() is None:
-            if any(node.poll() for node in nodes):  # one has failed and said why
+            if any(node.poll() for node in nodes):  # one has failed, and printed the reason
                 return 1
             try:
                 listener.wait(0.2)
@@ -62,7 +72,7 @@ def main() -> int:
                 process.send_signal(signal.SIGINT)
         for process in (listener, *nodes):
             try:
-                process.wait(5)
+                process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
 

@@ -1,4 +1,7 @@
-"""Makes pictures/scene.jpg, five faces of several sizes, out of pictures/astronaut.png."""
+"""Makes pictures/scene.jpg, with five faces of several sizes, from pictures/astronaut.png.
+
+Usage: make_scene.py
+"""
 
 from pathlib import Path
 
@@ -6,10 +9,11 @@ import cv2
 import numpy as np
 
 PICTURES = Path(__file__).parents[1] / 'pictures'
-PORTRAIT = (slice(20, 280), slice(90, 340))  # rows, columns: head and shoulders
+#: Rows and columns of the head and shoulders.
+PORTRAIT = (slice(20, 280), slice(90, 340))
 FRAME_COLOR, MOUNT_COLOR = (40, 60, 80), (225, 232, 235)
 
-#: Upper left corner, height of the portrait, mirrored.
+#: For each portrait on the wall: left, top and height in pixels, and whether it is mirrored.
 PORTRAITS = (
     (60, 60, 560, False),
     (660, 50, 300, True),
@@ -19,8 +23,15 @@ PORTRAITS = (
 )
 
 
-def main() -> None:
-    astronaut = cv2.imread(str(PICTURES / 'astronaut.png'))
+def make_scene(astronaut: np.ndarray) -> np.ndarray:
+    """Hang portraits on a wall.
+
+    Args:
+        astronaut: uint8 [512, 512, 3] bgr.
+
+    Returns:
+        uint8 [720, 1280, 3] bgr.
+    """
     portrait = astronaut[PORTRAIT]
     # A wall with light from the upper left.
     y, x = np.mgrid[0:720, 0:1280].astype(np.float32)
@@ -37,6 +48,11 @@ def main() -> None:
         picture = cv2.copyMakeBorder(picture, 6, 6, 6, 6, cv2.BORDER_CONSTANT, value=FRAME_COLOR)
         rows, columns = picture.shape[:2]
         scene[top - 16 : top - 16 + rows, left - 16 : left - 16 + columns] = picture
+    return scene
+
+
+def main() -> None:
+    scene = make_scene(cv2.imread(str(PICTURES / 'astronaut.png')))
     cv2.imwrite(str(PICTURES / 'scene.jpg'), scene, [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 

@@ -1,6 +1,8 @@
 """Makes weights/*.onnx and their manifest again from MediaPipe's .tflite files.
 
-Needs the extra `convert`. Usage: make_weights.py FOLDER_WITH_TFLITE_FILES
+It needs the extra `convert`.
+
+Usage: make_weights.py FOLDER_WITH_TFLITE_FILES
 """
 
 import json

@@ -1,6 +1,8 @@
-"""Runs notebooks with this very interpreter and writes their outputs into them.
+"""Runs notebooks with the interpreter that runs this, and writes their outputs into them.
 
-Needs the extra `test`. Usage: run_notebook.py NOTEBOOK…
+It needs the extra `test`.
+
+Usage: run_notebook.py NOTEBOOK…
 """
 
 import sys
@@ -14,17 +16,21 @@ from nbclient import NotebookClient
 
 
 def execute(file: Path, folder: Path) -> nbformat.NotebookNode:
-    """Run all cells, from the top, in a working directory.
+    """Run all cells from the top.
+
+    Args:
+        file: the notebook.
+        folder: the working directory of the cells.
 
     Returns:
-        The notebook with its outputs, without messages on stderr, and without what would tell
-        when and with which Python it ran.
+        The notebook with its outputs. Messages on stderr, times, and the version of Python are
+        left out.
 
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails.
     """
     notebook = nbformat.read(file, as_version=4)
-    # Without folders to look in, `python3` is the running interpreter, and no other environment's.
+    # Without any folder of kernels, `python3` is the running interpreter.
     specs = KernelSpecManager(kernel_dirs=[])
     NotebookClient(
         notebook,

@@ -1,4 +1,4 @@
-"""`blazeface benchmark`: how fast it is here, beside its peers; and how light the node."""
+"""`blazeface benchmark`: measures the speed beside peers, and what the node costs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 
 import blazeface_ros
-from blazeface_ros.backends import BACKENDS
 from blazeface_ros.cli.tables import (
     bundled_pictures,
     check_outputs,
@@ -29,12 +28,12 @@ from blazeface_ros.cli.tables import (
 from blazeface_ros.core.detector import MOST_THREADS
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.lab.benchmark import pictures
-from blazeface_ros.lab.benchmark.contenders import gather
+from blazeface_ros.lab.benchmark.contenders import OWN_BACKENDS, gather
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.recordings.media import FASTEST_RATE, read_picture
 
 Row = dict[str, Any]
-#: Multiplications and additions of a network for one window, from its layers (docs/models.md).
+#: Multiplications and additions of a network for one input, from its layers (docs/models.md).
 FLOP = {'back': 377.5e6, 'front': 61.5e6, 'full_range': 211.3e6, 'full_range_sparse': 234.4e6}
 
 
@@ -42,71 +41,124 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb and its options."""
     parser = verbs.add_parser(
         'benchmark',
-        help='measure speed, beside the peers',
-        description='Measure how long pictures take to become faces, on each backend at hand and '
-        'each installed peer, in interleaved rounds; or, with --ros, what the node costs.',
+        help='measure the speed, beside other face detectors',
+        description='Measure how long it takes from a picture to its faces, on each backend that '
+        'works here and with each peer that is installed (LiteRT, MediaPipe, YuNet), in '
+        'interleaved rounds. With --ros, measure what the ROS 2 node costs instead.',
     )
-    parser.add_argument(
-        '--backends', default='all', help=f'all (default), or some of {",".join(BACKENDS)}'
-    )
-    parser.add_argument('--models', default='back', help=f'some of {",".join(MODELS)}')
-    parser.add_argument('--device', default='auto', help='of the backends (default: auto)')
-    parser.add_argument(
-        '--size', default='1280x720', help='of the picture, WIDTHxHEIGHT (default: 1280x720)'
-    )
-    parser.add_argument('--picture', help='what they look at (default: the bundled scene)')
-    parser.add_argument(
-        '--threads', type=int, default=1, help='of the network; 0: as many as help (default: 1)'
-    )
-    parser.add_argument(
-        '--batch', type=int, default=1, help='pictures in a call (default: 1)'
-    )
-    parser.add_argument('--rounds', type=int, default=200, help='turns of each (default: 200)')
-    parser.add_argument('--tflite', type=Path, help='the original network, for the peers')
-    parser.add_argument(
-        '--mediapipe',
-        metavar='PYTHON',
-        help='a Python interpreter with MediaPipe 0.10.21, where this one has none',
-    )
-    parser.add_argument('--yunet', type=Path, metavar='FILE', help="OpenCV's YuNet, .onnx")
-    parser.add_argument(
-        '--growth',
-        action='store_true',
-        help='also, of back on ONNX Runtime: more faces, larger pictures, larger batches',
-    )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
-    parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw the medians')
-    ros = parser.add_argument_group('the node (--ros)')
-    ros.add_argument('--ros', action='store_true', help='measure the node, as processes')
-    ros.add_argument(
-        '--sizes', default='640x480', help='of the images, comma-separated (default: 640x480)'
-    )
-    ros.add_argument('--rate', type=float, default=10.0, help='of a camera, Hz (default: 10)')
-    ros.add_argument(
-        '--cameras',
-        default='1',
-        help='how many on one node, comma-separated; with 1, a bare subscriber and a reference '
-        'node take part (default: 1)',
-    )
-    ros.add_argument(
-        '--seconds', type=float, default=10.0, help='of each measurement (default: 10)'
-    )
-    ros.add_argument(
-        '--reliability', default='reliable', choices=('reliable', 'best_effort'), help='of cameras'
-    )
-    ros.add_argument(
-        '--queue-size', type=int, default=1, help='images that may wait in the node (default: 1)'
-    )
+    _add_picture_options(parser)
+    _add_node_options(parser.add_argument_group('the node (--ros)'))
     parser.set_defaults(run=run)
 
 
+def _add_picture_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--backends',
+        default='all',
+        help=f'all that work here, or some of {",".join(OWN_BACKENDS)}, separated by commas. '
+        'LiteRT is measured in any case, as a peer. (default: all)',
+    )
+    parser.add_argument(
+        '--models',
+        default='back',
+        help=f'some of {",".join(MODELS)}, separated by commas (default: back)',
+    )
+    parser.add_argument(
+        '--device', default='auto', help='device of the backends (default: auto)'
+    )
+    parser.add_argument(
+        '--size',
+        default='1280x720',
+        metavar='WIDTHxHEIGHT',
+        help='size of the picture in pixels (default: 1280x720)',
+    )
+    parser.add_argument('--picture', metavar='FILE', help='picture (default: the bundled scene)')
+    parser.add_argument(
+        '--threads',
+        type=int,
+        default=1,
+        help='Number of CPU threads for the network. 0 uses as many as help. (default: 1)',
+    )
+    parser.add_argument(
+        '--batch', type=int, default=1, help='number of pictures in each call (default: 1)'
+    )
+    parser.add_argument(
+        '--rounds', type=int, default=200, help='how often each has its turn (default: 200)'
+    )
+    parser.add_argument(
+        '--tflite', type=Path, metavar='FILE', help='original network, for the peers'
+    )
+    parser.add_argument(
+        '--mediapipe',
+        metavar='PYTHON',
+        help='Python interpreter with MediaPipe 0.10.21 (default: this one, if it has MediaPipe)',
+    )
+    parser.add_argument(
+        '--yunet', type=Path, metavar='FILE.onnx', help="network of OpenCV's YuNet"
+    )
+    parser.add_argument(
+        '--growth',
+        action='store_true',
+        help='also measure back on ONNX Runtime with more faces, larger pictures and larger '
+        'batches',
+    )
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write all numbers into this file'
+    )
+    parser.add_argument(
+        '--plot', type=Path, metavar='FILE.png', help='draw the medians into this file'
+    )
+
+
+def _add_node_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        '--ros', action='store_true', help='measure the node, with all nodes as processes'
+    )
+    group.add_argument(
+        '--sizes',
+        default='640x480',
+        help='sizes of the images in pixels, separated by commas (default: 640x480)',
+    )
+    group.add_argument(
+        '--rate', type=float, default=10.0, help='images per second of each camera (default: 10)'
+    )
+    group.add_argument(
+        '--cameras',
+        default='1',
+        help='Numbers of cameras on one node, separated by commas. With 1 camera, a bare '
+        'subscriber and a reference node take part. (default: 1)',
+    )
+    group.add_argument(
+        '--seconds',
+        type=float,
+        default=10.0,
+        help='length of each measurement in seconds (default: 10)',
+    )
+    group.add_argument(
+        '--reliability',
+        default='reliable',
+        choices=('reliable', 'best_effort'),
+        help='what the cameras offer (default: reliable)',
+    )
+    group.add_argument(
+        '--queue-size',
+        type=int,
+        default=1,
+        help='how many images of a camera may wait in the node (default: 1)',
+    )
+
+
 def run(options: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure and print.
+
+    Returns:
+        The exit code, 0.
+    """
     for name in ('rounds', 'batch', 'rate', 'seconds'):
         value = getattr(options, name)
         if not 0 < value < math.inf:
             raise ConfigurationError(f'--{name} is {value}; it must be above 0')
-    # As the nodes' parameters allow.
+    # The same bounds as those of the nodes' parameters.
     bounds = ('threads', 0, MOST_THREADS), ('queue_size', 1, 1000), ('rate', 0, FASTEST_RATE)
     for name, least, most in bounds:
         value = getattr(options, name)
@@ -121,9 +173,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def machine() -> dict[str, str]:
-    """What the figures depend on."""
-    import onnxruntime
-
+    """Describe the processor and the libraries on which the numbers depend."""
+    try:
+        from onnxruntime import __version__ as onnxruntime_version
+    except ImportError:
+        onnxruntime_version = 'not installed'
     processor = platform.processor() or platform.machine()
     cpuinfo = Path('/proc/cpuinfo')
     if cpuinfo.is_file() and (found := re.search('model name\\s*: (.*)', cpuinfo.read_text())):
@@ -134,7 +188,7 @@ def machine() -> dict[str, str]:
         'Python': platform.python_version(),
         'NumPy': np.__version__,
         'OpenCV': cv2.__version__,
-        'ONNX Runtime': onnxruntime.__version__,
+        'ONNX Runtime': onnxruntime_version,
     }
 
 
@@ -156,7 +210,7 @@ def _names(option: str, value: str, known: Iterable[str]) -> list[str]:
     for name in names:
         if name not in known:
             raise ConfigurationError(
-                f"--{option}: '{name}' is unknown; there are: {', '.join(known)}"
+                f"--{option}: '{name}' is not one of: {', '.join(known)}"
             )
     return names
 
@@ -165,7 +219,7 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
     models = _names('models', options.models, MODELS)
     backends = None
     if options.backends != 'all':
-        backends = _names('backends', options.backends, BACKENDS)
+        backends = _names('backends', options.backends, OWN_BACKENDS)
     size = _size('size', options.size)
     bundled = bundled_pictures()
     if len(bundled) < 2:
@@ -173,7 +227,7 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
     portrait, scene = bundled
     picture = read_picture(options.picture) if options.picture else scene
     picture = pictures.scaled_to(picture, *size)
-    # What OpenCV does to a picture gets as many threads as the networks, of every contender.
+    # OpenCV, which all contenders use, gets as many threads as their networks.
     cv2.setNumThreads(options.threads or -1)
     contenders, missing = gather(
         models,
@@ -192,8 +246,7 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
             print(sentence, file=sys.stderr)
         if not any(contender.ours for contender in contenders):
             raise ConfigurationError(
-                f"no backend works here with --device '{options.device}'; what each lacks stands "
-                'above'
+                f"no backend works here with --device '{options.device}'; the reasons are above"
             )
         with progress_bar(options.rounds) as advance:
             rows = pictures.measure(contenders, options.rounds, advance)
@@ -228,7 +281,7 @@ def _measure_node(options: argparse.Namespace) -> dict[str, Any]:
     from blazeface_ros.lab.benchmark import nodes
 
     if options.plot or options.growth:
-        raise ConfigurationError('--plot and --growth are of pictures: give them without --ros')
+        raise ConfigurationError('--plot and --growth are about pictures: give them without --ros')
     plan = nodes.Plan(
         [_size('sizes', size) for size in options.sizes.split(',')],
         [_whole_number('cameras', number) for number in options.cameras.split(',')],
@@ -238,7 +291,7 @@ def _measure_node(options: argparse.Namespace) -> dict[str, Any]:
         options.reliability,
         options.queue_size,
     )
-    # Ended from outside, it takes its processes with it as after Ctrl-C.
+    # If this process is ended by SIGTERM, it ends its nodes as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     turns = plan.turns()
     with progress_bar(len(turns)) as advance:
@@ -257,7 +310,7 @@ def _whole_number(option: str, text: str) -> int:
 
 
 def _print_rows(title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Print a table; what is not known is left blank."""
+    """Print a table. A value that is not known is left blank."""
     print(f'\n{title}')
     print_table([columns, *([_cell(row.get(name)) for name in columns] for row in rows)])
 

@@ -1,4 +1,4 @@
-"""`blazeface detect`: faces of pictures, as text, JSON or drawn."""
+"""`blazeface detect`: finds the faces in pictures and prints or draws them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import cv2
 
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.core.detector import FaceDetector
-from blazeface_ros.core.drawing import draw_faces, draw_windows
+from blazeface_ros.core.drawing import draw_faces, draw_tiles
 from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
+from blazeface_ros.core.settings import describe
 from blazeface_ros.errors import ConfigurationError, ImageError
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.recordings.media import read_picture
@@ -22,54 +23,74 @@ from blazeface_ros.recordings.media import read_picture
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its options."""
     parser = verbs.add_parser(
-        'detect', help='find the faces of pictures', description='Find the faces of pictures.'
+        'detect',
+        help='find the faces in pictures',
+        description='Find the faces in pictures. Exit code 1 means that a picture could not be '
+        'read or written.',
     )
     parser.add_argument('pictures', nargs='+', metavar='PICTURE', help='picture files')
     add_detector_options(parser)
-    parser.add_argument('--json', action='store_true', help='print one JSON object a picture')
+    parser.add_argument('--json', action='store_true', help='print one JSON object per picture')
     parser.add_argument(
-        '--save', type=Path, metavar='FOLDER', help='write pictures with the faces drawn on'
+        '--save',
+        type=Path,
+        metavar='FOLDER',
+        help='write the pictures with the faces drawn on into this folder',
     )
     parser.add_argument(
-        '--show-windows', action='store_true', help='draw the searched windows on saved pictures'
+        '--show-tiles',
+        action='store_true',
+        help='also draw the searched tiles on the pictures that --save writes',
     )
+    # The name of --show-tiles in older versions. It is known only to be refused with a remedy.
+    parser.add_argument('--show-windows', action='store_true', help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 
 def add_detector_options(parser: argparse.ArgumentParser) -> None:
     """Add the options from which `make_detector` makes a detector."""
     parser.add_argument(
-        '--model', default='back', help=f'{", ".join(MODELS)}, or a model file (default: back)'
+        '--model',
+        default='back',
+        help=f'network: {", ".join(MODELS)}, or the path of a model file (default: back)',
     )
     parser.add_argument(
         '--backend',
         default='onnxruntime',
-        help=f'what runs the network: {", ".join(BACKENDS)} (default: onnxruntime)',
+        help=f'library that runs the network: {", ".join(BACKENDS)} (default: onnxruntime)',
     )
     parser.add_argument(
-        '--device', default='auto', help='as the backend names it (default: auto)'
+        '--device',
+        default='auto',
+        help='device that runs the network, by the name the backend gives it (default: auto)',
     )
     parser.add_argument(
-        '--threads', type=int, default=0, help='of the network; 0: as many as help (default)'
+        '--threads',
+        type=int,
+        default=0,
+        help='Number of CPU threads for the network. 0 uses as many as help. (default: 0)',
     )
     parser.add_argument(
         '--score-threshold',
         type=float,
         default=0.0,
-        help="faces that score below it are left out; 0: the model's own (default)",
+        help=f'{describe("score_threshold")} (default: 0)',
     )
     parser.add_argument(
         '--smallest-face',
         type=int,
         default=0,
         metavar='PIXELS',
-        help='search as many windows as it takes to see faces of this width in the picture; '
-        '0: the whole picture once (default)',
+        help=f'{describe("smallest_face")} (default: 0)',
     )
 
 
 def make_detector(options: argparse.Namespace) -> FaceDetector:
-    """Make the detector that the options ask for."""
+    """Make the detector that the options ask for.
+
+    Raises:
+        BlazeFaceError: if an option cannot work.
+    """
     return FaceDetector(
         options.model,
         options.backend,
@@ -81,7 +102,13 @@ def make_detector(options: argparse.Namespace) -> FaceDetector:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Detect; 1 if a picture could not be read or written, after the others are done."""
+    """Find the faces in all pictures.
+
+    Returns:
+        The exit code: 1 if a picture could not be read or written, else 0.
+    """
+    if options.show_windows:
+        raise ConfigurationError('--show-windows has a new name: use --show-tiles')
     detector = make_detector(options)
     if options.save:
         try:
@@ -100,11 +127,11 @@ def run(options: argparse.Namespace) -> int:
                 print(f'blazeface detect: {name}: {plan.note}', file=sys.stderr)
             print(as_json(name, width, height, faces) if options.json else as_text(name, faces))
             if options.save:
-                if options.show_windows:
-                    draw_windows(picture, plan.windows)
+                if options.show_tiles:
+                    draw_tiles(picture, plan.tiles)
                 draw_faces(picture, faces)
                 stem = Path(name).stem
-                saved[stem] += 1  # pictures of one name from several folders are all kept
+                saved[stem] += 1  # several folders may have a picture of the same name
                 number = f'_{saved[stem]}' if saved[stem] > 1 else ''
                 target = options.save / f'{stem}_faces{number}.png'
                 if not cv2.imwrite(str(target), picture):
@@ -116,31 +143,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def as_json(name: str, width: int, height: int, faces: Faces) -> str:
-    """One line for programs."""
-    return json.dumps(
-        {
-            'image': name,
-            'width': width,
-            'height': height,
-            'faces': [
-                {
-                    'box': [round(value, 3) for value in box],
-                    'score': round(score, 5),
-                    'keypoints': {
-                        keypoint: [round(value, 3) for value in position]
-                        for keypoint, position in zip(KEYPOINT_NAMES, positions)
-                    },
-                }
-                for box, score, positions in zip(
-                    faces.boxes.tolist(), faces.scores.tolist(), faces.keypoints.tolist()
-                )
-            ],
-        }
-    )
+    """Describe the faces of a picture as one line of JSON."""
+    return json.dumps({'image': name, 'width': width, 'height': height, **faces.to_dict()})
 
 
 def as_text(name: str, faces: Faces) -> str:
-    """A few lines for people."""
+    """Describe the faces of a picture in lines for people."""
     lines = [f'{name}: {len(faces)} face{"" if len(faces) == 1 else "s"}']
     for (x0, y0, x1, y1), score, keypoints in zip(faces.boxes, faces.scores, faces.keypoints):
         lines.append(

@@ -1,4 +1,4 @@
-"""`blazeface doctor`: what this machine can run, and what is missing for the rest."""
+"""`blazeface doctor`: tells what this machine can run, and what is missing for the rest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from blazeface_ros.backends import BACKENDS, acl_runtime
 from blazeface_ros.cli.tables import bundled_pictures
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import BackendError
-from blazeface_ros.lab.parity import LiteRt
 from blazeface_ros.models.catalogue import MODELS, find_model
 
 DEFAULT_BACKEND = 'onnxruntime'
@@ -32,7 +31,7 @@ DDS_SETTINGS = (
     'FASTRTPS_DEFAULT_PROFILES_FILE',
     'FASTDDS_DEFAULT_PROFILES_FILE',
 )
-#: Where CANN's toolkit says its version, and its folder.
+#: Environment variables with the folder of CANN's toolkit, and the files that tell its version.
 CANN_FOLDERS = ('ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH')
 CANN_FILES = ('*/ascend_toolkit_install.info', 'ascend_toolkit_install.info', '*/version.info')
 
@@ -45,21 +44,31 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         'doctor',
         help='tell what this machine can run, and what is missing',
         description='Tell what this machine can run, and what is missing for the rest. Exit code 1 '
-        f"if the default network does not find the bundled picture's face on {DEFAULT_BACKEND}.",
+        'means that the default network does not find the faces of the bundled pictures on '
+        f'{DEFAULT_BACKEND}.',
     )
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine; 1 if the default backend does not work."""
+    """Examine the machine and print the report.
+
+    Returns:
+        The exit code: 1 if the default backend does not work, else 0.
+    """
     report = examine()
     print(json.dumps(report) if options.json else as_text(report))
     return int(not report['backends'][DEFAULT_BACKEND]['ok'])
 
 
 def examine() -> dict[str, Section]:
-    """Everything, by section; `ok` and `says` of whatever was tried."""
+    """Examine everything.
+
+    Returns:
+        The report by section. What was tried has `ok`, whether it works, and `says`, its result or
+        the reason why it does not work.
+    """
     return {
         'package': {
             'blazeface_ros': blazeface_ros.__version__,
@@ -71,13 +80,12 @@ def examine() -> dict[str, Section]:
         'ascend': _ascend(),
         'ros': _ros(),
         'models': {name: _try(_find, name) for name in MODELS},
-        'litert': {'original of back': _try(_open_original)},
         'backends': {name: _try(_detect, name) for name in BACKENDS},
     }
 
 
 def _try(work: Callable[..., str], *arguments: str) -> Section:
-    """Whether it works, and what it or its error says."""
+    """Try something. Tell whether it works, and what it or its error says."""
     try:
         return {'ok': True, 'says': work(*arguments)}
     except Exception as error:  # a library that is half installed may raise anything
@@ -88,19 +96,14 @@ def _find(model: str) -> str:
     return str(find_model(model)[1])
 
 
-def _open_original() -> str:
-    LiteRt(MODELS['back'])
-    return 'ready'
-
-
 def _detect(backend: str) -> str:
-    """Go the whole way from the bundled picture to its face."""
+    """Find the faces in the bundled pictures."""
     detector = FaceDetector(backend=backend)
     try:
         pictures = bundled_pictures()
         if not all(len(detector.detect(picture)) for picture in pictures) or not pictures:
             raise BackendError(
-                f'{detector.backend.description} opens, but finds no face in the bundled pictures '
+                f'{detector.backend.description} does not find a face in each bundled picture '
                 f'({len(pictures)} are installed)'
             )
         return f'ready: {detector.backend.description}'
@@ -110,7 +113,7 @@ def _detect(backend: str) -> str:
 
 def _libraries() -> Section:
     found: Section = {'onnxruntime': None, 'providers': [], 'torch': None, 'cuda devices': []}
-    # Why one is missing, its backend tells below.
+    # The reason why one is missing is told by its backend, in another section.
     if onnxruntime := _import('onnxruntime'):
         found['onnxruntime'] = onnxruntime.__version__
         found['providers'] = onnxruntime.get_available_providers()
@@ -128,12 +131,12 @@ def _libraries() -> Section:
 def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
-    except Exception:  # such as an OSError, of a library that it links to
+    except Exception:  # for example an OSError from a library that the module links to
         return None
 
 
 def _ascend() -> Section:
-    """Without acl.init, and so without touching a device."""
+    """Examine CANN without acl.init, which would touch a device."""
     folder = next((os.environ[name] for name in CANN_FOLDERS if os.environ.get(name)), None)
     acl = _import('acl') is not None
     return {
@@ -147,7 +150,7 @@ def _ascend() -> Section:
 
 def _cann_version(folder: Path) -> str | None:
     for file in (file for pattern in CANN_FILES for file in sorted(folder.glob(pattern))):
-        with contextlib.suppress(OSError):  # it may be another user's
+        with contextlib.suppress(OSError):  # the file may belong to another user
             text = file.read_text(errors='replace')
             if found := re.search(r'^version\s*=\s*(\S+)', text, re.MULTILINE | re.IGNORECASE):
                 return found[1]
@@ -156,7 +159,7 @@ def _cann_version(folder: Path) -> str | None:
 
 def _ros() -> Section:
     found: Section = {'ROS_DISTRO': os.environ.get('ROS_DISTRO')}
-    for module in ('rclpy', 'vision_msgs'):  # found, never imported: this is not the layer for it
+    for module in ('rclpy', 'vision_msgs'):  # not imported, because this layer must not need ROS
         found[module] = importlib.util.find_spec(module) is not None
     for setting in DDS_SETTINGS:
         found[setting] = os.environ.get(setting)
@@ -166,7 +169,7 @@ def _ros() -> Section:
 
 
 def as_text(report: dict[str, Section]) -> str:
-    """Sections of aligned lines, for people."""
+    """Format a report as sections of aligned lines, for people."""
     width = max(len(name) for section in report.values() for name in section)
     lines: list[str] = []
     for title, section in report.items():

@@ -1,4 +1,4 @@
-"""`blazeface evaluate`: how well faces are found that people have annotated."""
+"""`blazeface evaluate`: measures how well annotated faces are found."""
 
 from __future__ import annotations
 
@@ -22,19 +22,12 @@ from blazeface_ros.cli.tables import (
 )
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import ImageError
-from blazeface_ros.lab.evaluation import (
-    AnnotatedPicture,
-    Counts,
-    Evaluation,
-    Sample,
-    count,
-    evaluate,
-    read_ground_truth,
-)
+from blazeface_ros.lab.evaluation import Counts, Evaluation, count, evaluate
+from blazeface_ros.lab.ground_truth import AnnotatedPicture, Sample, read_ground_truth
 from blazeface_ros.lab.scenes import FAR_WIDTHS, far_scenes
 from blazeface_ros.recordings.media import read_picture
 
-#: What a line of a plot is called, and its points.
+#: The label of a line in a plot, and the x and y of its points.
 Curve = tuple[str, npt.ArrayLike, npt.ArrayLike]
 
 
@@ -44,36 +37,46 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         'evaluate',
         help='measure how well faces are found',
         description='Compare detections with annotated faces: precision, recall, average '
-        "precision, the keypoints' errors, and recall by size. A face counts as found from an "
-        'intersection over union of 0.4 with its box. Exit code 1 if a picture could not be read.',
+        "precision, the keypoints' errors, and recall by size. A face counts as found if a "
+        'detection has an intersection over union of at least 0.4 with its box. Exit code 1 means '
+        'that a picture could not be read.',
     )
     parser.add_argument(
         '--ground-truth',
         type=Path,
         required=True,
         metavar='FILE',
-        help='JSON (a list of {"image", "faces": [{"box", "points"}]}) or wider_face_*_bbx_gt.txt',
+        help='annotations: JSON, a list of {"image", "faces": [{"box", "points"}]}, or '
+        'wider_face_*_bbx_gt.txt',
     )
     parser.add_argument(
         '--images',
         type=Path,
         metavar='FOLDER',
-        help='where the pictures are (default: looked for beside FILE)',
+        help='folder with the pictures (default: the folder of the annotations, or one near it)',
     )
     add_detector_options(parser)
     parser.add_argument(
         '--far',
         action='store_true',
-        help='measure by width instead: paste the faces into scenes of 1920 x 1080, '
+        help='measure recall by width instead: the faces are pasted into scenes of 1920 x 1080, '
         f'{", ".join(map(str, FAR_WIDTHS))} pixels wide',
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers')
-    parser.add_argument('--plot', type=Path, metavar='FILE.png', help='draw the curves')
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write the numbers into this file'
+    )
+    parser.add_argument(
+        '--plot', type=Path, metavar='FILE.png', help='draw the curves into this file'
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure; 1 if a picture could not be read, after the others are done."""
+    """Measure and print.
+
+    Returns:
+        The exit code: 1 if a picture could not be read, else 0.
+    """
     check_outputs(options.json, options.plot)
     detector = make_detector(options)
     pictures = _Pictures(read_ground_truth(options.ground_truth, options.images))
@@ -106,7 +109,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Pictures:
-    """Reads pictures one at a time, with a progress bar; says once which cannot be read."""
+    """Reads pictures one at a time, with a progress bar.
+
+    Attributes:
+        unreadable: the files that could not be read. Each is reported once, on stderr.
+    """
 
     def __init__(self, pictures: Sequence[AnnotatedPicture]) -> None:
         self._pictures = pictures
@@ -115,12 +122,12 @@ class _Pictures:
 
     @contextlib.contextmanager
     def progress(self, rounds: int) -> Iterator[None]:
-        """Show the bar for going so many times through all pictures."""
+        """Show a progress bar while all pictures are read this many times."""
         with progress_bar(rounds * len(self._pictures)) as self._advance:
             yield
 
     def samples(self) -> Iterator[Sample]:
-        """Once through; pictures that cannot be read are left out."""
+        """Read all pictures once. Those that cannot be read are left out."""
         for picture in self._pictures:
             try:
                 yield read_picture(picture.file), picture.truth
@@ -132,7 +139,7 @@ class _Pictures:
 
 
 def measure_far(detector: FaceDetector, pictures: _Pictures) -> dict[int, Counts]:
-    """Count what is found of faces of each of `FAR_WIDTHS`."""
+    """Count the faces that are present and found, for each of `FAR_WIDTHS`."""
     far = {}
     with pictures.progress(len(FAR_WIDTHS)):
         for width in FAR_WIDTHS:
@@ -145,7 +152,7 @@ def measure_far(detector: FaceDetector, pictures: _Pictures) -> dict[int, Counts
 
 
 def print_far(far: dict[int, Counts]) -> None:
-    """A table with a line for each width."""
+    """Print a table with a line for each width."""
     rows = [('width', 'found / present', 'recall', 'false positives')]
     for width, counts in far.items():
         share = f'{counts.found} / {counts.present}'
@@ -154,7 +161,7 @@ def print_far(far: dict[int, Counts]) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Three tables for people."""
+    """Print three tables for people."""
     rows: list[Sequence[str]] = [
         ('IoU', 'found / present', 'recall', 'false positives', 'precision', 'average precision')
     ]
@@ -223,12 +230,12 @@ def _as_dict(counts: Counts) -> dict[str, Any]:
 
 
 def _or_none(value: float) -> float | None:
-    """JSON has neither NaN nor infinity."""
+    """Replace NaN and infinity, which JSON does not have."""
     return round(value, 5) if math.isfinite(value) else None
 
 
 def _plot(file: Path, curves: Sequence[Curve], x_label: str, y_label: str) -> None:
-    from matplotlib.figure import Figure  # without pyplot, no screen is looked for
+    from matplotlib.figure import Figure  # pyplot would look for a screen
 
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()

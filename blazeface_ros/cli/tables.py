@@ -1,4 +1,4 @@
-"""What several verbs print and write."""
+"""Tables, files and progress bars, as several verbs need them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ from blazeface_ros.lab.parity import Difference
 from blazeface_ros.models.catalogue import shared_file
 from blazeface_ros.recordings.media import read_picture
 
+#: The columns of the table of differences.
 HEADER = ('', 'inputs', 'output', 'max', 'mean', 'at faces', 'share', '')
 
 
 def bundled_pictures() -> list[npt.NDArray[np.uint8]]:
-    """The pictures that the package ships, as many as are installed."""
+    """Read the pictures that the package ships, uint8 [H, W, 3] bgr each.
+
+    There are fewer than two if the package is not installed completely.
+    """
     files = (shared_file(f'pictures/{name}') for name in ('astronaut.png', 'scene.jpg'))
     return [read_picture(file) for file in files if file is not None]
 
 
 def check_outputs(json_file: Path | None, plot: Path | None) -> None:
-    """Before the long work, see to it that its results can be kept.
+    """Check before the long work that its results can be written.
 
     Args:
-        json_file: of the option --json.
-        plot: of the option --plot.
+        json_file: the file of the option --json.
+        plot: the file of the option --plot.
 
     Raises:
-        ConfigurationError: if there is no folder for one, the plot's name does not end with .png,
-            or there is no matplotlib for it.
+        ConfigurationError: if the folder of a file does not exist, the plot's name does not end
+            with .png, or matplotlib is not installed.
     """
     for option, file in (('json', json_file), ('plot', plot)):
         if file is not None and not file.absolute().parent.is_dir():
@@ -66,8 +70,8 @@ def save_plot(figure: Any, file: Path) -> None:
     """Write the file of the option --plot.
 
     Args:
-        figure: of matplotlib.
-        file: ends with .png.
+        figure: a `matplotlib.figure.Figure`.
+        file: a name that ends with .png.
 
     Raises:
         ConfigurationError: if it cannot be written.
@@ -80,7 +84,14 @@ def save_plot(figure: Any, file: Path) -> None:
 
 @contextlib.contextmanager
 def progress_bar(total: int) -> Iterator[Callable[[], object]]:
-    """A bar on a terminal, if tqdm is installed: a comfort; gives what to call after each step."""
+    """Show a progress bar on a terminal, if tqdm is installed.
+
+    Args:
+        total: the number of steps.
+
+    Yields:
+        A function to call after each step.
+    """
     if not sys.stderr.isatty() or importlib.util.find_spec('tqdm') is None:
         yield lambda: None
         return
@@ -91,7 +102,7 @@ def progress_bar(total: int) -> Iterator[Callable[[], object]]:
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of equally many cells in columns."""
+    """Print rows of equally many cells in aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
@@ -100,7 +111,16 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 def print_differences(
     differences: Sequence[Difference], tolerance: float, at_faces: float | None = None
 ) -> int:
-    """Print a table; 1 if anything in it is above the tolerances of `Difference.within`, else 0."""
+    """Print a table of differences.
+
+    Args:
+        differences: the rows of the table.
+        tolerance: see `Difference.within`.
+        at_faces: see `Difference.within`.
+
+    Returns:
+        The exit code: 1 if a difference is above the tolerance, else 0.
+    """
     if not differences:
         return 0
     rows: list[tuple[str, ...]] = [HEADER]

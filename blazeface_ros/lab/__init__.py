@@ -1,1 +1,1 @@
-"""What only measures: evaluation, scenes made for it, parity of backends, the benchmark."""
+"""Measuring tools: evaluation, pictures made for it, parity of backends, the benchmark."""

@@ -1,4 +1,4 @@
-"""The notebook: it runs, finds the faces, and reads well without being run."""
+"""The notebook: it runs, finds the faces, and can be read without being run."""
 
 import base64
 import re
@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.torch
+
 NOTEBOOK = ROOT / 'notebooks' / 'quick_demo.ipynb'
-#: A place on somebody's machine.
+#: A path on somebody's machine.
 ABSOLUTE_PATH = re.compile(r'(?<![\w.])(/(home|root|tmp|work|usr|opt|var|mnt|Users)/|[A-Z]:\\\\)')
 
 
 @pytest.fixture(scope='module')
 def executed(tmp_path_factory):
-    """The notebook, run from the top in an empty folder; a cell that fails fails this."""
+    """The notebook as run from the top in an empty folder. A cell that fails raises an error."""
     execute = runpy.run_path(str(ROOT / 'tools' / 'run_notebook.py'))['execute']
     return execute(NOTEBOOK, tmp_path_factory.mktemp('notebook'))
 
@@ -27,7 +29,7 @@ def committed():
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-@pytest.fixture(params=['executed', 'committed'])
+@pytest.fixture(params=[pytest.param('executed', marks=pytest.mark.long), 'committed'])
 def notebook(request):
     return request.getfixturevalue(request.param)
 

@@ -1,1 +1,1 @@
-"""Measuring the package beside its peers. Nothing here is needed to find faces."""
+"""Measures the speed of this package beside its peers. Nothing here is needed to find faces."""

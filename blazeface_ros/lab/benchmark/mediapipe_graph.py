@@ -1,8 +1,8 @@
-"""MediaPipe's own graph for BlazeFace `back`, for `blazeface benchmark`. Runs by itself.
+"""A program that runs MediaPipe's own graph for BlazeFace `back`, for `blazeface benchmark`.
 
-Needs mediapipe 0.10.21, and nothing of this package. Reads the shapes of some pictures (a line of
-JSON) and their pixels, bgr, from the standard input; for each further line it finds their faces
-once and prints [seconds, CPU seconds, faces].
+It needs mediapipe 0.10.21, and nothing of this package. From the standard input it reads the shapes
+of some pictures (a line of JSON) and their pixels, in bgr order. For each further line it finds the
+faces of all pictures once, and prints [seconds, CPU seconds, number of faces].
 
 Usage: mediapipe_graph.py face_detection_back.tflite THREADS
 """
@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-#: Graph options are protobuf extensions, known once their modules are imported.
+#: The options of the graph are protobuf extensions. Importing these modules makes them known.
 OPTIONS = (
     'tensor.image_to_tensor_calculator_pb2',
     'tensor.inference_calculator_pb2',
@@ -97,7 +97,7 @@ def main() -> None:
     images = []
     for shape in json.loads(sys.stdin.buffer.readline()):
         pixels = np.frombuffer(sys.stdin.buffer.read(int(np.prod(shape))), np.uint8).reshape(shape)
-        # Made before the clock starts: what a program hands to the graph is its own business.
+        # This is not timed, because a program may already have its pictures in rgb order.
         rgb = np.ascontiguousarray(pixels[..., ::-1])
         images.append(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb))
     timestamp = 0

@@ -1,7 +1,9 @@
-"""From an image's stamp to its faces: the node beside a reference node and a bare subscriber.
+"""How long it takes from an image's stamp to its faces, and what that costs, in ROS 2.
 
-All run as processes of their own, one setting after the other and in rounds, so that a busy moment
-meets them all: the media publisher as the camera, what is measured, and a probe that listens.
+The detector node is measured beside a reference node and a bare subscriber of images. Three kinds
+of processes take part: the media publisher as the camera, the node that is measured, and a probe
+that listens to its answers. All settings are measured one after another, in several rounds, so
+that a busy moment of the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -23,19 +25,20 @@ import cv2
 import numpy as np
 
 from blazeface_ros.errors import BackendError, ConfigurationError
+from blazeface_ros.lab.benchmark.contenders import STOP_TIMEOUT_S
 from blazeface_ros.lab.benchmark.pictures import Row, scaled_to
 from blazeface_ros.models.catalogue import find_model, shared_file
 from blazeface_ros.recordings.media import read_picture
 
 COLUMNS = (
     *('what', 'size', 'cameras', 'Fast DDS', 'sent', 'answered', 'dropped'),
-    *('median', 'p95', 'network', 'CPU an answer'),
+    *('median', 'p95', 'network', 'CPU ms/image'),
 )
+#: Modules of this package that run as processes.
 PROBE, REFERENCE_NODE = 'lab.benchmark.probe', 'lab.benchmark.reference_node'
 #: How often each setting has its turn.
 ROUNDS = 3
-#: Seconds that a process may take to end.
-PATIENCE = 10.0
+#: What is measured, as the table calls it.
 BARE, REFERENCE, DETECTOR = 'bare subscriber', 'reference node', 'detector node'
 
 
@@ -44,9 +47,9 @@ class Setting(NamedTuple):
 
     Attributes:
         what: `BARE`, `REFERENCE` or `DETECTOR`.
-        size: of the images, width and height in pixels.
-        cameras: how many publish.
-        profile: whether all load the package's profile for Fast DDS.
+        size: width and height of the images in pixels.
+        cameras: the number of cameras that publish.
+        profile: whether all processes load the package's profile for Fast DDS.
     """
 
     what: str
@@ -57,12 +60,19 @@ class Setting(NamedTuple):
 
 @dataclass
 class Sample:
-    """What the probe heard of a setting; see there."""
+    """What the probe received in one setting. The attributes are those that the probe prints."""
 
     latencies: list[float] = field(default_factory=list)
     network: list[float] = field(default_factory=list)
     dropped: int = 0
     cpu: float = 0.0
+
+    def add(self, other: Sample) -> None:
+        """Add what was received in another turn of the same setting."""
+        self.latencies += other.latencies
+        self.network += other.network
+        self.dropped += other.dropped
+        self.cpu += other.cpu
 
 
 @dataclass(frozen=True)
@@ -70,13 +80,15 @@ class Plan:
     """What is measured.
 
     Attributes:
-        sizes: of the images, width and height in pixels.
-        cameras: how many on one node; bare subscriber and reference node have one only.
-        rate: of each camera, Hz.
-        seconds: of each setting, its `ROUNDS` turns together.
-        threads: of the node's network; the reference node leaves it to ONNX Runtime.
-        reliability: that the cameras offer, 'reliable' or 'best_effort'.
-        queue_size: images of a camera that may wait in the node.
+        sizes: width and height of the images in pixels.
+        cameras: the numbers of cameras on one node. The bare subscriber and the reference node
+            are measured with one camera only.
+        rate: images per second of each camera.
+        seconds: how long each setting is measured, in its `ROUNDS` turns together.
+        threads: number of CPU threads for the detector node's network. The reference node leaves
+            it to ONNX Runtime.
+        reliability: what the cameras offer, 'reliable' or 'best_effort'.
+        queue_size: how many images of a camera may wait in the detector node.
     """
 
     sizes: list[tuple[int, int]]
@@ -88,7 +100,7 @@ class Plan:
     queue_size: int
 
     def settings(self) -> list[Setting]:
-        """All combinations."""
+        """All combinations that are measured."""
         return [
             Setting(what, size, cameras, profile)
             for size in self.sizes
@@ -100,32 +112,33 @@ class Plan:
 
     @property
     def turn(self) -> float:
-        """Seconds of one turn."""
+        """The length of one turn in seconds."""
         return self.seconds / ROUNDS
 
     def turns(self) -> list[Setting]:
-        """The settings in rounds."""
+        """All turns in their order: each setting once in each round."""
         return self.settings() * ROUNDS
 
 
 def measure(
     plan: Plan, turns: Sequence[Setting], progress: Callable[[], object] = lambda: None
 ) -> list[Row]:
-    """Measure. A reference node that cannot run is told on stderr, and left out.
+    """Measure all settings. A reference node that cannot run is reported on stderr and left out.
 
     Args:
         plan: what is measured.
-        turns: of `Plan.turns`.
+        turns: what `Plan.turns` gave.
         progress: is called after each turn.
 
     Returns:
-        A row for each setting: how many images were due, answered, and dropped by the node,
-        `median` and `p95` from stamp to answer, `network` as the node tells, and `CPU an answer`:
-        that of the node's process (of the bare subscriber's own), all threads, in ms.
+        A row for each setting, by the names in `COLUMNS`: how many images were sent, answered, and
+        dropped by the detector node; the median and 95th percentile of the time from stamp to
+        answer, in ms; the time of the network as the detector node reports it, in ms; and the CPU
+        time of all threads of the measured process for one answered image, in ms.
 
     Raises:
         ConfigurationError: if ROS 2 or a file of this package is missing.
-        BackendError: if a node of this package, or the probe, fails.
+        BackendError: if a node of this package or the probe ends by itself.
     """
     for module in ('rclpy', 'vision_msgs'):
         if importlib.util.find_spec(module) is None:
@@ -137,49 +150,45 @@ def measure(
     if scene is None or profile is None:
         raise ConfigurationError('pictures/ or config/ is not installed; install the package anew')
     samples = {setting: Sample() for setting in turns}
-    left_out = False
+    left_out = set()
     if importlib.util.find_spec('cv_bridge') is None:
-        left_out = True
-        _tell('cv_bridge is missing (docs/performance.md tells how to install it)')
+        left_out.add(REFERENCE)
+        _report_left_out('cv_bridge is missing (docs/performance.md tells how to install it)')
     with tempfile.TemporaryDirectory() as folder:
-        for size in plan.sizes:
-            cv2.imwrite(_picture(folder, size), scaled_to(read_picture(scene), *size))
+        pictures = {size: str(Path(folder, f'{size[0]}x{size[1]}.png')) for size in plan.sizes}
+        for size, file in pictures.items():
+            cv2.imwrite(file, scaled_to(read_picture(scene), *size))
         for setting in turns:
-            if not (left_out and setting.what == REFERENCE):
+            if setting.what not in left_out:
                 try:
-                    heard = listen(plan, setting, _picture(folder, setting.size), str(profile))
+                    heard = measure_turn(plan, setting, pictures[setting.size], str(profile))
+                    samples[setting].add(heard)
                 except _ReferenceEndedError as error:
-                    left_out = True
-                    _tell(str(error))
-                else:
-                    samples[setting].latencies += heard.latencies
-                    samples[setting].network += heard.network
-                    samples[setting].dropped += heard.dropped
-                    samples[setting].cpu += heard.cpu
+                    left_out.add(REFERENCE)
+                    _report_left_out(str(error))
             progress()
     return [
         _row(plan, setting, sample, turns.count(setting))
         for setting, sample in samples.items()
-        if not (left_out and setting.what == REFERENCE)
+        if setting.what not in left_out
     ]
 
 
-def _tell(reason: str) -> None:
+def _report_left_out(reason: str) -> None:
     print(f'the {REFERENCE} does not take part: {reason}', file=sys.stderr)
 
 
-def _picture(folder: str, size: tuple[int, int]) -> str:
-    return str(Path(folder, f'{size[0]}x{size[1]}.png'))
-
-
-def listen(plan: Plan, setting: Setting, picture: str, profile: str) -> Sample:
-    """One turn of a setting; gives what the probe heard. All processes have ended then.
+def measure_turn(plan: Plan, setting: Setting, picture: str, profile: str) -> Sample:
+    """Measure a setting for one turn. All processes have ended when this returns.
 
     Args:
         plan: what is measured.
-        setting: whose turn it is.
+        setting: the setting whose turn it is.
         picture: the file that the cameras show.
         profile: the file of the profile for Fast DDS.
+
+    Returns:
+        What the probe received.
 
     Raises:
         BackendError: if a process ends by itself.
@@ -239,33 +248,33 @@ def _parameters(**values: object) -> list[str]:
 
 
 class _ReferenceEndedError(BackendError):
-    """The reference node, which is no part of the package's work, has ended by itself."""
+    """The reference node has ended by itself. The measurement can go on without it."""
 
 
 class _Process(NamedTuple):
-    """A module of this package as a process, and what it has said on stderr."""
+    """A module of this package that runs as a process, and the file of its messages."""
 
     module: str
     child: subprocess.Popen[str]
     log: IO[str]
 
     def failure(self) -> BackendError:
-        """The error that it has ended by itself."""
+        """Make the error which tells that the process has ended by itself, and why."""
         self.log.seek(0)
-        said = [line for line in self.log.read().splitlines() if line.strip()]
-        reason = said[-1] if said else f'exit code {self.child.returncode}'
+        messages = [line for line in self.log.read().splitlines() if line.strip()]
+        reason = messages[-1] if messages else f'exit code {self.child.returncode}'
         error = _ReferenceEndedError if self.module == REFERENCE_NODE else BackendError
         return error(f'{self.module} ended by itself: {reason}')
 
 
 @contextlib.contextmanager
 def _started(environment: dict[str, str], module: str, *words: str) -> Iterator[_Process]:
-    """Run a module of this package as a process, which has ended when this is left."""
+    """Run a module of this package as a process. It is ended when the context is left."""
     command = [sys.executable, '-m', f'blazeface_ros.{module}', *words]
     child = None
     with tempfile.TemporaryFile('w+') as log:
         try:
-            with _interrupts_held_back():
+            with _interrupts_deferred():
                 child = subprocess.Popen(
                     command,
                     env=environment,
@@ -281,11 +290,11 @@ def _started(environment: dict[str, str], module: str, *words: str) -> Iterator[
 
 
 @contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let interrupts wait: one amid `Popen` would leave a process behind that nobody knows."""
-    came: list[int] = []
+def _interrupts_deferred() -> Iterator[None]:
+    """Defer interrupts. One inside `Popen` would leave a process behind that nobody ends."""
+    received: list[int] = []
     handlers = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
+        number: signal.signal(number, lambda number, frame: received.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
@@ -293,15 +302,15 @@ def _interrupts_held_back() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 def _end(child: subprocess.Popen[str]) -> None:
     child.send_signal(signal.SIGINT)
     try:
-        child.communicate(timeout=PATIENCE)
-    except BaseException as error:  # it hangs, or Ctrl-C comes once more
+        child.communicate(timeout=STOP_TIMEOUT_S)
+    except BaseException as error:  # it does not end, or the user presses Ctrl-C once more
         child.kill()
         child.communicate()
         if not isinstance(error, subprocess.TimeoutExpired):
@@ -321,5 +330,5 @@ def _row(plan: Plan, setting: Setting, sample: Sample, turns: int) -> Row:
         'median': float(np.median(sample.latencies)) if answered else None,
         'p95': float(np.percentile(sample.latencies, 95)) if answered else None,
         'network': float(np.median(sample.network)) if sample.network else None,
-        'CPU an answer': sample.cpu * 1e3 / answered if answered else None,
+        'CPU ms/image': sample.cpu * 1e3 / answered if answered else None,
     }

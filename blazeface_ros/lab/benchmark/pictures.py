@@ -1,4 +1,4 @@
-"""From pictures to faces: how long it takes, stage by stage, and what makes it longer."""
+"""How long it takes from pictures to faces, stage by stage, and what makes it longer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,31 +15,33 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.core.detector import FaceDetector
-from blazeface_ros.lab.benchmark.contenders import Contender, Ours, Round
+from blazeface_ros.lab.benchmark.contenders import Contender, Ours, Picture, Round
 
-Picture = npt.NDArray[np.uint8]
 Row = dict[str, Any]
-STAGES = ('window', 'network', 'merge')
-#: Calls before the clock starts: caches, thread pools and libraries warm up.
-WARM_UP = 5
+#: The stages of `FaceDetector.detect_batch_timed`, in their order.
+STAGES = ('sample', 'network', 'merge')
+#: Calls before the measurement, in which caches, thread pools and libraries warm up.
+WARM_UP_ROUNDS = 5
 
 
 def measure(
     contenders: Sequence[Contender], rounds: int, progress: Callable[[], object] = lambda: None
 ) -> list[Row]:
-    """Let all find the faces in turn, round by round, so that a busy moment meets them all.
+    """Time all contenders in turn, round by round, so that a busy moment slows all of them.
 
     Args:
-        contenders: of `contenders.gather`.
-        rounds: how often each has its turn.
+        contenders: what `contenders.gather` gave.
+        rounds: how often each contender has its turn.
         progress: is called after each round.
 
     Returns:
-        A row each: name, whether it is ours, faces, `median`, `p95` and `cpu` (median) in ms, the
-        median of each stage in ms, and `times as fast`: as the fastest of the peers, by medians.
+        A row for each contender: `name`, `ours`, `faces`; `median` and `p95` of the time, and
+        `cpu`, the median CPU time, in ms; the median of each stage in ms, None if the contender
+        does not tell; and `times as fast`, its speed as a multiple of the fastest peer's, by
+        medians. That is None if there is no peer.
     """
     for contender in contenders:
-        for _ in range(WARM_UP):
+        for _ in range(WARM_UP_ROUNDS):
             contender.run()
     results: list[list[Round]] = [[] for _ in contenders]
     for _ in range(rounds):
@@ -69,7 +72,16 @@ def _row(contender: Contender, rounds: Sequence[Round]) -> Row:
 
 
 def scaled_to(picture: Picture, width: int, height: int) -> Picture:
-    """The picture as large as fits, with its border colours drawn out to the size."""
+    """Make the picture as large as fits, and fill up the size with the colours of its borders.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        width: of the result in pixels.
+        height: of the result in pixels.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
     scale = min(width / picture.shape[1], height / picture.shape[0])
     size = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -80,12 +92,12 @@ def scaled_to(picture: Picture, width: int, height: int) -> Picture:
 
 
 def crowd(portrait: Picture, box: npt.NDArray[np.float32], faces: int) -> Picture:
-    """A square of so many heads, as near to 1000 pixels wide as they divide it.
+    """Make a square picture of many heads. It is about 1000 pixels wide.
 
     Args:
         portrait: uint8 [H, W, 3] bgr with a face.
-        box: float32 [4], the face.
-        faces: a square number.
+        box: float32 [4], the box of the face, x0, y0, x1, y1 in pixels.
+        faces: the number of heads, a square number.
     """
     side = round(faces**0.5)
     reach = 0.65 * (box[2] - box[0])
@@ -97,19 +109,22 @@ def crowd(portrait: Picture, box: npt.NDArray[np.float32], faces: int) -> Pictur
 
 
 def growth_with_faces(portrait: Picture, threads: int, rounds: int) -> list[Row]:
-    """What more faces in a picture cost: the network nothing, all else a little each."""
+    """Measure what more faces in a picture cost. The network's time does not depend on them."""
     with contextlib.closing(FaceDetector(threads=threads)) as detector:
         box = detector.detect(portrait).boxes[0]
     rows = []
     for faces in (1, 4, 9, 25, 49, 100):
-        # So small, not every head reaches the model's own threshold; at 0.5 each counts once.
+        # Not every head of the smallest reaches the model's own threshold. At 0.5 each does.
         row = _alone([crowd(portrait, box, faces)], threads, rounds, score_threshold=0.5)
         rows.append({'faces asked': faces, **row})
     return rows
 
 
 def growth_with_size(scene: Picture, threads: int, rounds: int) -> list[Row]:
-    """What larger pictures cost: as many pixels are sampled, from further apart in memory."""
+    """Measure what larger pictures cost.
+
+    The same number of pixels is sampled from each, but they lie further apart in memory.
+    """
     rows = []
     for width, height in ((640, 480), (1280, 720), (1920, 1080), (3840, 2160)):
         row = _alone([scaled_to(scene, width, height)], threads, rounds)
@@ -118,10 +133,10 @@ def growth_with_size(scene: Picture, threads: int, rounds: int) -> list[Row]:
 
 
 def growth_with_batch(scene: Picture, threads: int, rounds: int) -> list[Row]:
-    """What several pictures in one call cost."""
+    """Measure what several pictures in one call cost."""
     rows = []
     for batch in (1, 2, 4, 8, 16):
-        # A batch of 16 takes 16 times as long, and needs fewer rounds.
+        # Larger batches take longer, and so get fewer rounds.
         row = _alone([scene] * batch, threads, max(rounds // batch, min(rounds, 10)))
         rows.append({'batch': batch, **row})
     return rows
@@ -130,9 +145,10 @@ def growth_with_batch(scene: Picture, threads: int, rounds: int) -> list[Row]:
 def _alone(
     pictures: list[Picture], threads: int, rounds: int, score_threshold: float = 0.0
 ) -> Row:
-    """The row of `back` on ONNX Runtime."""
+    """Measure `back` on ONNX Runtime, without any contender beside it."""
     with contextlib.closing(Ours('back', 'onnxruntime', threads, pictures)) as ours:
-        ours.detector.set_thresholds(score_threshold, ours.detector.iou_threshold)
+        detector = ours.detector
+        detector.settings = replace(detector.settings, score_threshold=score_threshold)
         (row,) = measure([ours], rounds)
     return row
 
@@ -151,9 +167,10 @@ print(2 * 512**3 / best)
 
 
 def machine_peak() -> float:
-    """Multiplications and additions of float32 that one core does a second (FLOP/s), as measured.
+    """Measure how many float32 operations per second (FLOP/s) one core reaches.
 
-    By NumPy's matrix product on one thread, best of 200: what no network exceeds.
+    It is the best of 200 matrix products of NumPy on one thread. Networks do not exceed it. A
+    multiplication and an addition are two operations.
     """
     one_thread = {f'{library}_NUM_THREADS': '1' for library in ('OPENBLAS', 'MKL', 'OMP')}
     done = subprocess.run(
@@ -167,8 +184,15 @@ def machine_peak() -> float:
 
 
 def plot(rows: Sequence[Row]) -> Any:
-    """The medians as bars, stage by stage where they are known: a figure of matplotlib."""
-    from matplotlib.figure import Figure  # without pyplot, no screen is looked for
+    """Draw the medians as bars, divided into stages where these are known.
+
+    Args:
+        rows: what `measure` gave.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    from matplotlib.figure import Figure  # pyplot would look for a screen
 
     figure = Figure(figsize=(8, 0.6 * len(rows) + 1.2), layout='constrained')
     axes = figure.subplots()
@@ -178,7 +202,7 @@ def plot(rows: Sequence[Row]) -> Any:
             if row[stage] is not None:
                 axes.barh(i, row[stage], left=left, color=colour, label=stage if not i else None)
                 left += row[stage]
-        # Medians of stages need not sum to the median of the whole.
+        # The medians of the stages need not add up to the median of the whole.
         axes.barh(i, max(row['median'] - left, 0), left=left, color='tab:gray')
         axes.text(row['median'], i, f' {row["median"]:.2f}', va='center')
     axes.set_yticks(range(len(rows)), [row['name'] for row in rows])

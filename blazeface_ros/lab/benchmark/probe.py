@@ -1,11 +1,12 @@
-"""Listens to what answers images, for `blazeface benchmark --ros`. Runs by itself.
+"""A program that listens to images or faces, for `blazeface benchmark --ros`.
 
-Prints one line of JSON: `latencies`, ms from an image's stamp to its answer; `network`, ms that the
-detector node says its network took; `dropped`, images that it says it dropped; `cpu`, seconds that
-a process used meanwhile. Faces are taken as bytes: to unpack those of five faces costs Python 1.5
-ms, which is the listener's own.
+It prints one line of JSON: `latencies`, the ms from each image's stamp to its answer; `network`,
+the ms that the network takes, as the detector node reports it; `dropped`, the number of images
+that the detector node dropped; `cpu`, the seconds of CPU time that a process used meanwhile. Faces
+are received as bytes, because Python needs 1.5 ms to unpack five faces, which is no part of what
+is measured.
 
-Usage: probe.py images|faces RELIABILITY SECONDS PID TOPIC... (PID 0: its own)
+Usage: probe.py images|faces RELIABILITY SECONDS PID TOPIC... (PID 0: the probe's own)
 """
 
 import json
@@ -21,14 +22,14 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-#: Seconds after the first answer until all processes are warm.
-WARM_UP = 2.0
-#: Seconds until which the first answer must come.
-PATIENCE = 20.0
+#: How long after the first answer all processes count as warm.
+WARM_UP_S = 2.0
+#: How long the first answer may take.
+START_TIMEOUT_S = 20.0
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used so far."""
+    """The CPU time that a process has used so far."""
     fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
@@ -46,7 +47,8 @@ def main() -> None:
 
     def on_faces(message: bytes) -> None:
         now = time.time_ns()
-        # After the encapsulation's 4 bytes, whose second tells the byte order, comes the stamp.
+        # The first 4 bytes are the encapsulation, whose second byte tells the byte order. The stamp
+        # follows.
         seconds, nanoseconds = struct.unpack_from('<iI' if message[1] else '>iI', message, 4)
         latencies.append((now - seconds * 10**9 - nanoseconds) / 1e6)
 
@@ -72,10 +74,10 @@ def main() -> None:
         while time.monotonic() < until:
             rclpy.spin_once(node, timeout_sec=0.05)
 
-    patience = time.monotonic() + PATIENCE
-    while not latencies and time.monotonic() < patience:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not latencies and time.monotonic() < deadline:
         listen(time.monotonic() + 0.1)
-    listen(time.monotonic() + WARM_UP)
+    listen(time.monotonic() + WARM_UP_S)
     latencies.clear()
     network.clear()
     before, dropped_before = cpu_seconds(process), sum(dropped.values())

@@ -1,7 +1,7 @@
-"""The node that an engineer writes in an afternoon, to measure ours by. Runs by itself.
+"""A program: the node that an engineer writes in an afternoon. Ours is measured beside it.
 
-One callback, cv_bridge, a default session of ONNX Runtime, the same weights, and an overlay that
-is always drawn. Written to be plain: nothing here is meant to be fast.
+It has one callback, cv_bridge, a default session of ONNX Runtime, the same weights, and an overlay
+that is always drawn. It is written to be plain, and nothing in it is meant to be fast.
 
 Usage: reference_node.py MODEL.onnx RELIABILITY
 """
@@ -75,7 +75,7 @@ class ReferenceNode(Node):
             corners = (int(x), int(y)), (int(x + box_width), int(y + box_height))
             cv2.rectangle(picture, *corners, (0, 255, 0), 2)
         self.faces.publish(answer)
-        # What cv2_to_imgmsg does; the one of cv_bridge on PyPI fails with NumPy 2.
+        # This is what cv2_to_imgmsg does. The one in PyPI's cv_bridge fails with NumPy 2.
         overlay = Image(header=message.header, height=height, width=width)
         overlay.encoding, overlay.step = 'bgr8', 3 * width
         overlay.data.frombytes(picture.tobytes())

@@ -12,8 +12,8 @@ from conftest import PICTURES
 
 from blazeface_ros import KEYPOINT_NAMES
 from blazeface_ros.cli.main import main
-from blazeface_ros.core.drawing import WINDOW_COLOR, draw_windows
-from blazeface_ros.core.tiles import levels
+from blazeface_ros.core.drawing import TILE_COLOR, draw_tiles
+from blazeface_ros.core.tiling import plan_tiles
 
 ASTRONAUT, SCENE = str(PICTURES / 'astronaut.png'), str(PICTURES / 'scene.jpg')
 
@@ -28,12 +28,13 @@ def test_it_prints_lines_for_people(capsys):
     assert len(lines) == 8
 
 
-def test_it_prints_one_json_object_a_picture(capsys, detector, astronaut):
+def test_it_prints_one_json_object_per_picture(capsys, detector, astronaut):
     assert main(['detect', '--json', ASTRONAUT, SCENE]) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert (first['image'], first['width'], first['height']) == (ASTRONAUT, 512, 512)
     assert len(second['faces']) == 5
     (face,) = first['faces']
+    assert list(face) == ['box', 'score', 'keypoints']
     assert list(face['keypoints']) == list(KEYPOINT_NAMES)
     expected = detector.detect(astronaut)
     np.testing.assert_allclose(face['box'], expected.boxes[0], atol=0.01)
@@ -61,10 +62,7 @@ def test_an_unreadable_picture_is_named_and_the_others_are_done(capsys, tmp_path
     assert main(['detect', *broken, ASTRONAUT]) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith(f'{ASTRONAUT}: 1 face')
-    assert f"'{broken[0]}' is not a picture that OpenCV can read" in captured.err
-    assert f"'{broken[1]}' is not a picture that OpenCV can read" in captured.err
-    assert f"picture '{broken[2]}' does not exist" in captured.err
-    assert f"'{broken[3]}' " in captured.err
+    assert all(f"'{file}'" in captured.err for file in broken)
     assert 'Traceback' not in captured.err
 
 
@@ -82,7 +80,7 @@ def test_annotated_pictures_are_saved_also_when_names_repeat(tmp_path, capsys):
     assert 0 < drawn.any(axis=2).mean() < 0.1
 
 
-def test_far_faces_are_found_and_the_searched_windows_drawn_in_grey(tmp_path, capsys, scene):
+def test_far_faces_are_found_and_the_searched_tiles_drawn_in_grey(tmp_path, capsys, scene):
     frame = np.full((1080, 1920, 3), (60, 90, 30), np.uint8)
     frame[300:552, 700:1148] = cv2.resize(scene, (448, 252), interpolation=cv2.INTER_AREA)
     file = tmp_path / 'far.png'
@@ -90,17 +88,17 @@ def test_far_faces_are_found_and_the_searched_windows_drawn_in_grey(tmp_path, ca
     assert main(['detect', str(file)]) == 0
     assert capsys.readouterr().out == f'{file}: 0 faces\n'
     grey = {}
-    for options in ([], ['--show-windows']):
+    for options in ([], ['--show-tiles']):
         arguments = ['detect', str(file), '--smallest-face', '24', '--save', str(tmp_path / 'out')]
         assert main([*arguments, *options]) == 0
         captured = capsys.readouterr()
         assert captured.out.startswith(f'{file}: 5 faces\n')
         assert captured.err == ''
         saved = cv2.imread(str(tmp_path / 'out' / 'far_faces.png'))
-        grey[bool(options)] = (saved == WINDOW_COLOR).all(axis=2)
-    plan = levels(1920, 1080, 24, 1 / 14)
+        grey[bool(options)] = (saved == TILE_COLOR).all(axis=2)
+    plan = plan_tiles(1920, 1080, 24, 1 / 14)
     drawn = np.zeros((1080, 1920, 3), np.uint8)
-    draw_windows(drawn, plan.windows)
+    draw_tiles(drawn, plan.tiles)
     lines = drawn.any(axis=2)
     lines[280:580, 680:1170] = False  # where faces and scores are drawn over them
     assert lines.sum() > 10000
@@ -108,41 +106,29 @@ def test_far_faces_are_found_and_the_searched_windows_drawn_in_grey(tmp_path, ca
     assert not grey[False][lines].any()
 
 
-@pytest.mark.parametrize(
-    ('pixels', 'sentence'),
-    [
-        ('1', 'smallest_face is 1, which takes more than 160 windows of a picture of 512 x 512'),
-        ('400', 'smallest_face is 400, but one look at the whole picture of 512 x 512 shows'),
-    ],
-)
-def test_a_smallest_face_that_makes_no_sense_is_noted_and_the_faces_found(capsys, pixels, sentence):
+@pytest.mark.parametrize('pixels', ['1', '400'])
+def test_a_smallest_face_that_makes_no_sense_is_noted_and_the_faces_found(capsys, pixels):
     assert main(['detect', ASTRONAUT, '--smallest-face', pixels]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith(f'{ASTRONAUT}: ')
     assert 'score 0.87' in captured.out
-    assert f'blazeface detect: {ASTRONAUT}: {sentence}' in captured.err
+    for fragment in (ASTRONAUT, f'smallest_face is {pixels}', '512 x 512'):
+        assert fragment in captured.err
 
 
 @pytest.mark.parametrize(
-    ('options', 'sentence'),
+    ('options', 'fragments'),
     [
-        (['--model', '/nowhere.onnx'], "model '/nowhere.onnx' is neither a known name"),
-        (['--backend', 'banana'], "backend 'banana' is unknown; there are: onnxruntime"),
-        (['--smallest-face', '-1'], 'smallest_face is -1; it must be 0 or more'),
-        (['--score-threshold', '2'], 'score_threshold is 2.0; it must be between 0 and 1'),
-        (['--save', ASTRONAUT], '--save'),
+        (['--model', '/nowhere.onnx'], ["'/nowhere.onnx'", 'back, front']),
+        (['--backend', 'banana'], ["'banana'", 'onnxruntime']),
+        (['--smallest-face', '-1'], ['smallest_face', '-1']),
+        (['--score-threshold', '2'], ['score_threshold', '2.0']),
+        (['--save', ASTRONAUT], ['--save', ASTRONAUT]),
+        (['--show-windows'], ['--show-windows', '--show-tiles']),
     ],
 )
-def test_options_that_cannot_work_are_refused_before_anything_starts(capsys, options, sentence):
+def test_options_that_cannot_work_are_refused_before_anything_starts(capsys, options, fragments):
     assert main(['detect', ASTRONAUT, *options]) == 2
     captured = capsys.readouterr()
     assert captured.out == ''
-    assert sentence in captured.err
-
-
-def test_help_and_version_are_there(capsys):
-    for arguments, expected in ((['--help'], 'detect'), (['--version'], '0.1.0')):
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        assert end.value.code == 0
-        assert expected in capsys.readouterr().out
+    assert all(fragment in captured.err for fragment in fragments)

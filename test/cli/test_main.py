@@ -1,0 +1,58 @@
+"""The command `blazeface` itself: its verbs, help and version."""
+
+import os
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from conftest import PICTURES, ROOT
+
+import blazeface_ros
+from blazeface_ros.cli import main as cli
+from blazeface_ros.cli.main import main
+
+
+def printed_by(capsys, *arguments):
+    """What the command prints before it ends with exit code 0."""
+    with pytest.raises(SystemExit) as end:
+        main([*arguments])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_names_all_verbs_with_examples(capsys):
+    text = printed_by(capsys, '--help')
+    verbs = [verb.__name__.rpartition('.')[2] for verb in cli.VERBS]
+    assert all(f'\n    {verb}' in text for verb in verbs)
+    assert 'blazeface detect photo.jpg' in text
+
+
+@pytest.mark.parametrize('verb', ['detect', 'evaluate', 'convert', 'parity', 'benchmark', 'doctor'])
+def test_each_verb_describes_its_options(capsys, verb):
+    assert f'usage: blazeface {verb}' in printed_by(capsys, verb, '--help')
+
+
+def test_the_version_is_that_of_package_xml(capsys):
+    version = ElementTree.parse(ROOT / 'package.xml').findtext('version')
+    assert printed_by(capsys, '--version') == f'{version}\n'
+    assert blazeface_ros.__version__ == version
+
+
+def test_an_unknown_verb_is_refused(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(['banana'])
+    assert end.value.code == 2
+    assert "'banana'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+def test_it_ends_quietly_when_nobody_reads_its_output_any_more(unbuffered):
+    command = f"'{sys.executable}' -m blazeface_ros.cli.main detect '{PICTURES}/astronaut.png'"
+    done = subprocess.run(
+        ['bash', '-c', f'{command} | true; exit ${{PIPESTATUS[0]}}'],
+        env={**os.environ, 'PYTHONUNBUFFERED': unbuffered},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, '')
