@@ -1,6 +1,6 @@
-"""pyACL (Huawei's Python module `acl`) with errors as exceptions, and its state in this process.
+"""Calls pyACL, Huawei's Python module `acl`: errors become exceptions, and resources are released.
 
-Its functions come in three kinds: some return a code, some a value and a code, some a value only.
+A function of pyACL returns a code, or a value and a code, or a value only.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _CONVERT_AGAIN = (
 )
 _REPORT_DEVICE = 'look at `npu-smi info` and the device log, and reset the device or the machine'
 
-#: What the return codes mean and what to do: (name in CANN's headers, meaning, remedy). The codes
-#: are acl_base.h's, rt_error_codes.h's and ge_error_codes.h's.
+#: Return codes: (name in CANN's headers, meaning, remedy). The codes come from acl_base.h,
+#: rt_error_codes.h and ge_error_codes.h.
 CODES = {
     100000: ('ACL_ERROR_INVALID_PARAM', 'invalid parameter', ''),
     100001: ('ACL_ERROR_UNINITIALIZE', 'pyACL is not initialised', ''),
     107001: (
         'ACL_ERROR_RT_INVALID_DEVICEID',
         'no such device, or no driver',
-        'look at `npu-smi info`; is the driver loaded, the device number right, and may this user '
-        'open the device?',
+        'look at `npu-smi info`; check that the driver is loaded, that the device number is right '
+        'and that this user may open the device',
     ),
     107002: (
         'ACL_ERROR_RT_CONTEXT_NULL',
         'no context in this thread',
-        'something reset the device or destroyed the context; open the detector again',
+        'other code reset the device or destroyed the context; open the detector again',
     ),
     107003: ('ACL_ERROR_RT_STREAM_CONTEXT', 'the stream belongs to another context', ''),
     107017: ('ACL_ERROR_RT_INVALID_HANDLE', 'invalid handle', ''),
@@ -51,7 +51,8 @@ CODES = {
     145002: (
         'ACL_ERROR_GE_EXEC_MODEL_PATH_INVALID',
         'invalid model path',
-        'is the file there (ATC may have named it *_linux_aarch64.om), and may it be read?',
+        'check that the file exists (ATC may have named it *_linux_aarch64.om) and that this user '
+        'may read it',
     ),
     145003: ('ACL_ERROR_GE_EXEC_MODEL_ID_INVALID', 'invalid model id', ''),
     145006: (
@@ -66,7 +67,7 @@ CODES = {
     ),
     500002: (
         'ACL_ERROR_GE_FAILURE',
-        "failure of CANN's graph engine; at loading mostly a model for another chip",
+        "failure of CANN's graph engine; at loading this is mostly a model for another chip",
         _CONVERT_AGAIN,
     ),
     507011: ('ACL_ERROR_RT_MODEL_EXECUTE', 'the model failed on the device', _REPORT_DEVICE),
@@ -74,7 +75,7 @@ CODES = {
     545001: ('ACL_ERROR_GE_LOAD_MODEL', 'the model could not be loaded', _CONVERT_AGAIN),
     545601: (
         'ACL_ERROR_GE_MODEL_EXECUTE_TIMEOUT',
-        'the model did not end in time',
+        'the model did not finish in time',
         _REPORT_DEVICE,
     ),
 }
@@ -85,8 +86,8 @@ class AclError(BackendError):
     """A function of pyACL failed.
 
     Attributes:
-        function: its name, as in 'acl.rt.malloc'.
-        code: that it returned; None if it returns none, but gave nothing.
+        function: the name of the function, such as 'acl.rt.malloc'.
+        code: the code it returned; None if it returns no code.
     """
 
     def __init__(self, function: str, code: int | None) -> None:
@@ -97,14 +98,15 @@ class AclError(BackendError):
             name, meaning, remedy = CODES.get(code, UNKNOWN_CODE)
             sentences = f'{self.function} failed with {code} ({name}: {meaning})'
             if remedy:
-                sentences += f': {remedy.format(chip=tell("get_soc_name") or "see npu-smi info")}'
+                chip = tell('get_soc_name') or 'see npu-smi info'
+                sentences += f': {remedy.format(chip=chip)}'
         if details := tell('get_recent_err_msg'):
             sentences += f' [{" ".join(details.split())}]'
         super().__init__(sentences)
 
 
 def need_acl() -> None:
-    """Import pyACL, and nothing more.
+    """Check that pyACL can be imported.
 
     Raises:
         BackendError: if it is not installed.
@@ -123,7 +125,7 @@ def _function(name: str) -> Any:
 
 
 def has(function: str) -> bool:
-    """Whether the installed CANN has a function, as in 'rt.malloc'."""
+    """Whether the installed CANN has a function, such as 'rt.malloc'."""
     try:
         return callable(_function(function))
     except AttributeError:
@@ -131,7 +133,11 @@ def has(function: str) -> bool:
 
 
 def tell(function: str) -> str:
-    """Call a function that returns a text, or nothing; '' then, and where CANN lacks it."""
+    """Call a function that returns a text.
+
+    Returns:
+        The text; '' where the function returns None or CANN does not have it.
+    """
     return (has(function) and _function(function)()) or ''
 
 
@@ -139,11 +145,11 @@ def call(function: str, *arguments: Any) -> Any:
     """Call a function that returns a code, or a value and a code.
 
     Args:
-        function: as in 'rt.malloc'.
-        arguments: of it; pyACL takes pointers and sizes as int and paths as str, nothing else.
+        function: the name of the function, such as 'rt.malloc'.
+        arguments: its arguments. pyACL takes pointers and sizes as int and paths as str.
 
     Returns:
-        The value, or None.
+        The value; None where the function returns only a code.
 
     Raises:
         AclError: if the code is not 0.
@@ -155,11 +161,16 @@ def call(function: str, *arguments: Any) -> Any:
     return value
 
 
-def ask(function: str, *arguments: Any, at_least: int = 1) -> int:
-    """Call a function that returns a number only: a pointer, a size, a count, an enumerator.
+def number_of(function: str, *arguments: Any, at_least: int = 1) -> int:
+    """Call a function that returns only a number: a pointer, a size, a count or an enumerator.
+
+    Args:
+        function: the name of the function, such as 'mdl.create_desc'.
+        arguments: its arguments.
+        at_least: the smallest valid number. A pointer or a size of 0 means that the call failed.
 
     Raises:
-        AclError: if it is less than it can be: pointers and sizes are not 0.
+        AclError: if the number is smaller.
     """
     value: int | None = _function(function)(*arguments)
     if value is None or value < at_least:
@@ -167,8 +178,8 @@ def ask(function: str, *arguments: Any, at_least: int = 1) -> int:
     return value
 
 
-class Held:
-    """What was taken from the device and has to be given back."""
+class Resources:
+    """The resources taken from a device, with the calls that release them."""
 
     def __init__(self) -> None:
         self._steps: list[Callable[[], object]] = []
@@ -176,20 +187,28 @@ class Held:
     def __bool__(self) -> bool:
         return bool(self._steps)
 
-    def take(self, handle: Any, give_back: str) -> Any:
-        """Note that this function takes this handle back. Returns the handle."""
-        self.before_release(partial(call, give_back, handle))
+    def add(self, handle: Any, release: str) -> Any:
+        """Add a resource.
+
+        Args:
+            handle: the handle of the resource.
+            release: the name of the function that releases it, such as 'rt.free'.
+
+        Returns:
+            The handle.
+        """
+        self.before_release(partial(call, release, handle))
         return handle
 
     def before_release(self, step: Callable[[], object]) -> None:
-        """Do this before what was taken so far is given back."""
+        """Add a step that `release` takes before it releases the resources added so far."""
         self._steps.append(step)
 
     def release(self) -> None:
-        """Give all back, last first.
+        """Release all resources, the last one first.
 
         Raises:
-            AclError: the first, after all was tried.
+            AclError: the first error, after the release of every resource was tried.
         """
         errors = []
         while self._steps:
@@ -206,12 +225,12 @@ class _Closable(Protocol):
 
 
 class Runtime:
-    """pyACL in this process: initialised when first used, finalised at exit.
+    """The state of pyACL in this process: initialised at first use, finalised at exit.
 
-    Initialised once and for all backends, because CANN releases differ in whether they bear it a
-    second time after finalize. A device is handed back with the last backend on it; that does not
-    need finalize. Done by `atexit`, when all of Python still works, and not in a destructor. Where
-    other code in the process initialised pyACL, finalize is left to it.
+    All backends share one initialisation, because not every release of CANN can be initialised
+    again after it was finalised. A device is released with the last backend on it, which does not
+    need finalize. Finalising is left to `atexit`, as a destructor may run when parts of Python no
+    longer work. Where other code in the process initialised pyACL, that code has to finalise it.
     """
 
     def __init__(self) -> None:
@@ -221,7 +240,7 @@ class Runtime:
         self._users: list[_Closable] = []
 
     def enter(self, user: _Closable) -> None:
-        """Initialise pyACL if need be, and close this user at exit, if not before.
+        """Initialise pyACL if it is not, and register a user that is closed at exit.
 
         Raises:
             BackendError: if pyACL is not installed, or this process is a fork of one that uses it.
@@ -245,26 +264,26 @@ class Runtime:
         atexit.register(self.close)
 
     def check_process(self) -> None:
-        """Refuse to go on in a fork, which pyACL does not support.
+        """Check that this is not a fork, which pyACL does not support.
 
         Raises:
-            BackendError: if this is not the process that initialised it.
+            BackendError: if another process initialised pyACL.
         """
         if self._process != os.getpid():
             raise BackendError(
                 f'process {os.getpid()} is a fork of {self._process}, which opened the Ascend '
-                'device: pyACL works in one of them only; open the detector after the fork, or '
-                "start the process with multiprocessing's method 'spawn'"
+                'device, and pyACL works in that process only: open the detector after the fork, '
+                "or start the process with multiprocessing's method 'spawn'"
             )
 
     def leave(self, user: _Closable) -> None:
-        """Forget a user that is closed."""
+        """Remove a user that is closed."""
         with self._lock:
             if user in self._users:
                 self._users.remove(user)
 
     def close(self) -> None:
-        """Close what is still open and finalise; may be called twice."""
+        """Close the users that are still open and finalise pyACL. May be called twice."""
         with self._lock:
             if self._process != os.getpid():
                 return
@@ -273,7 +292,7 @@ class Runtime:
             if self._initialised_here:
                 closings.append(lambda: call('finalize'))
             for close in closings:
-                # At exit nobody is left to catch it, and the rest must still be closed.
+                # At exit no caller can handle an error, and the others must still be closed.
                 try:
                     close()
                 except AclError as error:
@@ -281,5 +300,5 @@ class Runtime:
             self._process, self._initialised_here = None, False
 
 
-#: The one of this process.
+#: The runtime of this process.
 runtime = Runtime()

@@ -1,10 +1,10 @@
-"""How many threads help so small a network."""
+"""The number of CPU threads that make so small a network faster."""
 
 from __future__ import annotations
 
 import os
 
-#: More than this do not make it faster.
+#: More threads than this do not make the network faster.
 MOST_USEFUL_THREADS = 4
 
 
@@ -12,7 +12,8 @@ def useful_threads(wanted: int) -> int:
     """The number of threads to use.
 
     Args:
-        wanted: by the user; 0: as many as help, at most one a core that this process may use.
+        wanted: the number the user asked for. 0: as many as make the network faster, and at most
+            one for each core that this process may use.
     """
     if wanted:
         return wanted

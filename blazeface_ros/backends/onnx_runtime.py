@@ -1,4 +1,4 @@
-"""ONNX Runtime: the backend that runs everywhere."""
+"""ONNX Runtime: the default backend, which runs on every machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ CPU = 'CPUExecutionProvider'
 
 
 class _Accelerator(NamedTuple):
-    """What a device name means to ONNX Runtime: `option` takes what follows its colon."""
+    """What the name of a device means to ONNX Runtime.
+
+    Attributes:
+        provider: the execution provider.
+        package: the Python package with a build of ONNX Runtime that has this provider.
+        option: the option of the provider that takes the text after the colon of the name.
+        choice: a regular expression for that text.
+        example: what stands for that text in messages.
+    """
 
     provider: str
     package: str
@@ -36,15 +44,16 @@ ACCELERATORS = {
         'OpenVINOExecutionProvider',
         'onnxruntime-openvino',
         'device_type',
-        # A device type that it does not know, OpenVINO takes without a word.
+        # OpenVINO accepts device types that it does not know without an error.
         r'(?:CPU|GPU|NPU|AUTO|HETERO|MULTI)(?:[.:,].+)?',
         'DEVICE',
     ),
     'npu': _Accelerator('CANNExecutionProvider', 'onnxruntime-cann'),
 }
-#: What 'auto' tries before the CPU. Whoever asks for nothing should get the same faces, soon, and
-#: so none of the others: TensorRT may build its engine for minutes, OpenVINO may choose another
-#: precision, and of CANN wrong results were reported (on Atlas 200 DK).
+#: The devices that 'auto' tries before the CPU. The default must give the same faces everywhere and
+#: start within seconds, which rules out the other devices: TensorRT may take minutes to build its
+#: engine, OpenVINO may choose another precision, and wrong results of CANN were reported (on an
+#: Atlas 200 DK).
 AUTOMATIC = ('cuda',)
 
 
@@ -52,17 +61,18 @@ class OnnxRuntimeBackend:
     """An .onnx file in an ONNX Runtime session.
 
     Args:
-        model: the network that the file should hold; None: whichever it does.
+        model: the network that the file must hold; None accepts any network of the catalogue.
         file: the .onnx file.
-        device: 'auto' (CUDA where it works, else the CPU), 'cpu', or one of `ACCELERATORS`, as in
-            'cuda', 'cuda:1', 'openvino:GPU'.
-        threads: of the network on the CPU; 0: as many as help, at most one a core.
+        device: 'auto' (CUDA where it works, else the CPU), 'cpu', or one of `ACCELERATORS`, such
+            as 'cuda', 'cuda:1' or 'openvino:GPU'.
+        threads: number of CPU threads the network uses; 0: as many as make it faster, and at most
+            one for each core.
 
     Raises:
-        BackendError: if onnxruntime is not installed, or cannot run on the device.
+        BackendError: if onnxruntime is not installed or cannot use the device.
         ConfigurationError: if the device is unknown.
-        ModelError: if the file cannot be read, is not such a network, or takes only batches of
-            some size.
+        ModelError: if the file cannot be read, does not hold this network, or has a fixed batch
+            size other than 1.
     """
 
     def __init__(self, model: Model | None, file: Path, *, device: str, threads: int) -> None:
@@ -79,11 +89,11 @@ class OnnxRuntimeBackend:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
-            # By default ONNX Runtime's idle threads spin for a while after each run, which at
-            # camera rates keeps whole cores busy.
+            # By default the idle threads of ONNX Runtime spin for a while after each run. At the
+            # rate of a camera that keeps whole cores busy.
             options.add_session_config_entry('session.intra_op.allow_spinning', '0')
             options.add_session_config_entry('session.inter_op.allow_spinning', '0')
-            options.log_severity_level = 3  # errors come as exceptions, with the same text
+            options.log_severity_level = 3  # errors are raised, with the same text
             return options
 
         threads = useful_threads(threads)
@@ -93,7 +103,7 @@ class OnnxRuntimeBackend:
         for accelerator, _ in asked:
             if accelerator.provider not in available:
                 raise BackendError(
-                    f"device '{device}' needs {accelerator.provider}, and the installed ONNX "
+                    f"device '{device}' needs {accelerator.provider}, but the installed ONNX "
                     f'Runtime {onnxruntime.__version__} has only {", ".join(available)}: pip '
                     f'install {accelerator.package} in place of onnxruntime'
                 )
@@ -102,8 +112,8 @@ class OnnxRuntimeBackend:
         if provider == CPU and asked and device != 'auto':
             raise BackendError(
                 f"device '{device}' was asked for, but {CPU} would run the network, as "
-                f"{asked[0][0].provider} does not start ({failure or 'its log lines say why'}): is "
-                "the device there, are its driver and libraries? Or use device 'auto' or 'cpu'"
+                f"{asked[0][0].provider} does not start ({failure or 'its log lines say why'}): "
+                "check the device, its driver and its libraries, or use device 'auto' or 'cpu'"
             )
         self.model = self._check(file, model)
         self.description = f'ONNX Runtime {onnxruntime.__version__}, {provider}'
@@ -117,12 +127,12 @@ class OnnxRuntimeBackend:
         self._whole_batches = provider != CPU and self._batch_size != 1
 
     def _check(self, file: Path, expected: Model | None) -> Model:
-        """Tell the network by its shapes, and the outputs by their last dimensions."""
+        """Identify the network by its shapes, and the outputs by their last dimensions."""
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or inputs[0].type != 'tensor(float)':
             raise ModelError(
                 f"model file '{file}' has the inputs "
-                f'{[(i.name, i.type, i.shape) for i in inputs]}; wanted is one of float32'
+                f'{[(i.name, i.type, i.shape) for i in inputs]}; it must have one of float32'
             )
         model = check_network(
             file,
@@ -134,8 +144,8 @@ class OnnxRuntimeBackend:
         self._input, self._batch_size = inputs[0].name, inputs[0].shape[0]
         if isinstance(self._batch_size, int) and self._batch_size != 1:
             raise ModelError(
-                f"model file '{file}' takes {self._batch_size} pictures at once and no other "
-                'number: convert it with --batch dynamic'
+                f"model file '{file}' takes batches of {self._batch_size} inputs only: convert it "
+                'with --batch dynamic'
             )
         names = {output.shape[-1]: output.name for output in outputs}
         self._outputs = [names[COORDINATES], names[1]]
@@ -147,15 +157,16 @@ class OnnxRuntimeBackend:
             if len(batch) == 1 or self._whole_batches:
                 coordinates, logits = self._session.run(self._outputs, {self._input: batch})
                 return coordinates, logits
-            # On a CPU the tensors of a batch leave the caches, and threads inside so small a
-            # network wait for one another after each layer: one by one, side by side, is faster.
+            # On a CPU, the tensors of a whole batch do not fit into the caches, and several threads
+            # inside so small a network wait for one another after each layer. It is faster to run
+            # single inputs, each on one thread, side by side.
             run = partial(self._one_thread.run, self._outputs)
-            pictures = [{self._input: picture[None]} for picture in batch]
+            inputs = [{self._input: planes[None]} for planes in batch]
             if self._pool is None:
-                parts = [run(picture) for picture in pictures]
+                parts = [run(one) for one in inputs]
             else:
-                runs = [self._pool.submit(run, picture) for picture in pictures]
-                wait(runs)  # for all, also if one fails: none may go on unseen, or hang
+                runs = [self._pool.submit(run, one) for one in inputs]
+                wait(runs)  # for all of them, even if one fails, so that none still runs later
                 parts = [one.result() for one in runs]
             coordinates, logits = map(np.concatenate, zip(*parts))
         except Exception as error:
@@ -163,16 +174,16 @@ class OnnxRuntimeBackend:
         return coordinates, logits
 
     def close(self) -> None:
-        """See `Backend.close`; the sessions go with their last references."""
+        """See `Backend.close`. The sessions are released with their last references."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
 
 
 def _parse(device: str) -> list[tuple[_Accelerator, str]]:
-    """What to try before the CPU: which accelerator, and which of its devices ('': its first).
+    """The accelerators to try before the CPU, each with the text after the colon of its name.
 
     Raises:
-        ConfigurationError: if there is no such device name.
+        ConfigurationError: if the device is unknown.
     """
     if device == 'auto':
         return [(ACCELERATORS[name], '') for name in AUTOMATIC]
@@ -194,21 +205,22 @@ def _open(
     """Make a session on the first accelerator that starts, or else on the CPU.
 
     Returns:
-        The session, the provider that really runs it, and the last accelerator's error, if it told.
+        The session, the provider that runs it, and the error of the last accelerator, if it raised
+        one.
 
     Raises:
-        ModelError: if not even the CPU can read the file.
+        ModelError: if the file cannot be read.
     """
     failure = None
     for accelerator, choice in asked:
         provider = accelerator.provider, {accelerator.option: choice} if choice else {}
         try:
-            # ONNX Runtime's own fallback would print to the standard output, and go on.
+            # ONNX Runtime's own fallback would only print a line to the standard output.
             session = make(str(file), options, providers=[provider, CPU], enable_fallback=0)
-        except Exception as error:  # onnxruntime's own classes share no public base
+        except Exception as error:  # the classes of onnxruntime have no public base class
             failure = error
             continue
-        # It may have left out the provider without an error.
+        # ONNX Runtime may leave out the provider without an error.
         if (running := session.get_providers()[0]) == accelerator.provider:
             return session, running, None
     try:

@@ -1,4 +1,4 @@
-"""PyTorch: for CUDA, and for looking inside the network."""
+"""PyTorch: runs the network on the CPU or on a CUDA device."""
 
 from __future__ import annotations
 
@@ -19,32 +19,23 @@ Array = npt.NDArray[np.float32]
 
 
 class PyTorchBackend:
-    """A network in PyTorch, on the CPU or a CUDA device.
+    """A network in PyTorch, on the CPU or on a CUDA device.
 
     Args:
-        model: the network that the file should hold; None: whichever it does.
-        file: a .pth file, or an .onnx file of this package's chain (the shipped ones are).
-        device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'.
-        threads: of the network on the CPU; 0: as many as help. PyTorch has one setting for the
-            whole process.
-        compile: whether to run it through `torch.compile`: faster, after up to a minute at the
-            first frame of each batch size.
+        model: the network that the file must hold; None accepts any network of the catalogue.
+        file: a .pth file that `blazeface convert` wrote, or an .onnx file that it wrote, such as
+            the shipped ones.
+        device: 'auto' (CUDA where it is available, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+        threads: number of CPU threads the network uses; 0: as many as make it faster. PyTorch has
+            one such setting for the whole process.
 
     Raises:
         BackendError: if PyTorch or the device is missing.
-        ConfigurationError: if the device is none that PyTorch knows.
-        ModelError: if the file cannot be read, or is not such a network.
+        ConfigurationError: if the device is unknown.
+        ModelError: if the file cannot be read or does not hold this network.
     """
 
-    def __init__(
-        self,
-        model: Model | None,
-        file: Path,
-        *,
-        device: str,
-        threads: int,
-        compile: bool = False,
-    ) -> None:
+    def __init__(self, model: Model | None, file: Path, *, device: str, threads: int) -> None:
         try:
             import torch
         except ImportError as error:
@@ -63,10 +54,9 @@ class PyTorchBackend:
         self.model = found
         if self._device.type == 'cpu':
             torch.set_num_threads(useful_threads(threads))
-        # Measured on one core, channels-last order takes 0.7 of the time.
+        # Measured on one core, the channels-last order takes 0.7 of the time.
         self._format = torch.channels_last
-        network = network.to(self._device).to(memory_format=self._format)
-        self._network = torch.compile(network) if compile else network
+        self._network = network.to(self._device).to(memory_format=self._format)
         name = torch.cuda.get_device_name(self._device) if self._device.type == 'cuda' else 'CPU'
         self.description = f'PyTorch {torch.__version__}, {name}'
 
@@ -85,9 +75,9 @@ class PyTorchBackend:
             )
         if device.type == 'cuda' and not (cuda and (device.index or 0) < torch.cuda.device_count()):
             raise BackendError(
-                f"device '{name}' is not there: PyTorch {torch.__version__} sees "
+                f"device '{name}' is not available: PyTorch {torch.__version__} finds "
                 f"{torch.cuda.device_count()} CUDA devices; use device 'auto' or 'cpu', or install "
-                'a build of torch for your CUDA'
+                'a build of torch for the CUDA version of this machine'
             )
         return device
 
@@ -96,12 +86,12 @@ class PyTorchBackend:
         torch = self._torch
         try:
             with torch.inference_mode():
-                windows = torch.from_numpy(batch).to(self._device)
-                outputs = self._network(windows.contiguous(memory_format=self._format))
+                inputs = torch.from_numpy(batch).to(self._device)
+                outputs = self._network(inputs.contiguous(memory_format=self._format))
                 coordinates, logits = (output.cpu().numpy() for output in outputs)
         except RuntimeError as error:
             raise BackendError(f'PyTorch could not run the network: {error}') from error
         return coordinates, logits
 
     def close(self) -> None:
-        """See `Backend.close`; memory goes with its last reference."""
+        """See `Backend.close`. The memory is released with the last reference to the backend."""

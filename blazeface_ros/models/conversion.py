@@ -1,11 +1,12 @@
-"""The chain TFLite → PyTorch → ONNX → Ascend OM, one function a step.
+"""The conversion TFLite → PyTorch → ONNX → Ascend OM, one function for each step.
 
-Each step reads one file and writes one, whole or not at all.
+Each step reads one file and writes one. A file that cannot be written completely is not written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shlex
 import shutil
@@ -22,8 +23,9 @@ from blazeface_ros.models.catalogue import MODELS, ONNX_MODEL, ONNX_SOURCE, Mode
 OPSETS = range(11, 19)
 Aipp = Literal['rgb', 'bgr', 'none']
 
-#: Ascend's AIPP: colour order and normalisation on the device. Its input is uint8 NHWC, a quarter
-#: of the bytes; out = (pixel - min) * var_reci, here pixel / 127.5 - 1.
+#: Configuration of Ascend's AIPP, which orders the colours and normalises the pixels on the device.
+#: The input is uint8 NHWC, a quarter of the bytes. AIPP computes (pixel - min) * var_reci, which is
+#: pixel / 127.5 - 1 here.
 AIPP_CONFIGURATION = """\
 aipp_op {{
     aipp_mode: static
@@ -42,13 +44,11 @@ aipp_op {{
 
 
 def need(*packages: str) -> None:
-    """Check that what the chain needs beyond the detector is there.
+    """Check that the Python packages for the conversion are installed.
 
     Raises:
-        BackendError: naming what is missing and how to get it.
+        BackendError: if one is missing.
     """
-    import importlib
-
     missing = []
     for package in packages:
         try:
@@ -64,10 +64,10 @@ def need(*packages: str) -> None:
 
 @contextlib.contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """Give a file to write, which takes the target's place once it is complete.
+    """A context with a temporary file that replaces the target once it is complete.
 
     Raises:
-        ConversionError: if the target cannot be written; nothing is left behind then.
+        ConversionError: if the target cannot be written. No temporary file is left then.
     """
     temporary = None
     try:
@@ -76,7 +76,7 @@ def written_whole(target: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        temporary.chmod(0o644)  # mkstemp's files are private
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner may read
         temporary.replace(target)
     except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
         raise ConversionError(f"'{target}' cannot be written: {error}") from error
@@ -86,12 +86,17 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 
 def identify_tflite(file: Path) -> tuple[Model, str]:
-    """The network in a .tflite file by its input, and the file's SHA-256.
+    """Identify the network in a .tflite file by the SHA-256 of the file and the size of its input.
+
+    Returns:
+        The network and the SHA-256.
 
     Raises:
-        ModelError: if it is not such a file, or no network here has such an input.
+        BackendError: if the package tflite is missing.
+        ModelError: if the file is not a .tflite file, or no network has such an input.
     """
-    from blazeface_ros.models.tflite_reader import input_size
+    need('tflite')
+    from blazeface_ros.models.tflite_file import input_size
 
     side = input_size(file)
     sha256 = sha256_of(file)
@@ -106,13 +111,14 @@ def identify_tflite(file: Path) -> tuple[Model, str]:
 
 
 def tflite_to_torch(source: Path, target: Path) -> Model:
-    """Convert MediaPipe's .tflite file to a .pth file (see `torch_file`).
+    """Convert a .tflite file of MediaPipe to a .pth file (see `torch_file`).
 
     Returns:
-        Which network it is.
+        The network in the file.
 
     Raises:
-        ModelError: if the source is not one of the networks; names the first difference.
+        BackendError: if torch or tflite is missing.
+        ModelError: if the source is not one of the networks. The text names the first difference.
         ConversionError: if the target cannot be written.
     """
     need('torch', 'tflite')
@@ -136,25 +142,22 @@ def torch_to_onnx(
     *,
     opset: int = 13,
     batch: int | None = None,
-    height: int | None = None,
-    width: int | None = None,
 ) -> Model:
     """Convert a .pth file to ONNX.
 
     Args:
         source: the .pth file.
         target: the .onnx file.
-        opset: ONNX operator set, 11 to 18.
+        opset: the ONNX operator set, 11 to 18.
         batch: a fixed batch size; None leaves it free.
-        height: of the input in pixels, a multiple of 32; None: the network's own.
-        width: likewise.
 
     Returns:
-        Which network it is.
+        The network in the file.
 
     Raises:
+        BackendError: if torch or onnx is missing.
         ModelError: if the source is not one of the networks.
-        ConfigurationError: if an option cannot work.
+        ConfigurationError: if the opset or the batch size is out of its range.
         ConversionError: if the target cannot be written.
     """
     need('torch', 'onnx')
@@ -170,8 +173,7 @@ def torch_to_onnx(
     model, network, sha256 = load_network(source)
     converted = to_onnx(
         network,
-        height or model.input_size,
-        width or model.input_size,
+        model.input_size,
         opset=opset,
         batch=batch,
         metadata={ONNX_MODEL: model.name, ONNX_SOURCE: sha256},
@@ -183,12 +185,12 @@ def torch_to_onnx(
 
 @dataclass(frozen=True)
 class OmConversion:
-    """A call of Ascend's compiler `atc`, which makes an .om file of an .onnx file.
+    """A call of Ascend's compiler `atc`, which converts an .onnx file to an .om file.
 
     Attributes:
         command: the words of the command line.
-        aipp_file: the AIPP configuration that it names, if any.
-        aipp_text: what is to stand in that file.
+        aipp_file: the AIPP configuration that the command names; None without AIPP.
+        aipp_text: the content of that file.
     """
 
     command: list[str]
@@ -213,12 +215,12 @@ class OmConversion:
 
         Raises:
             BackendError: if atc is not installed.
-            ConversionError: if it fails, with what it printed.
+            ConversionError: if it fails. The text has what atc printed.
         """
         if shutil.which('atc') is None:
             raise BackendError(
-                'atc is not on PATH: it comes with the CANN toolkit '
-                '(source /usr/local/Ascend/ascend-toolkit/set_env.sh)'
+                'atc is not on PATH: install the CANN toolkit, and source its set_env.sh in this '
+                'shell (such as /usr/local/Ascend/ascend-toolkit/set_env.sh)'
             )
         done = subprocess.run(
             self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -240,40 +242,43 @@ def onnx_to_om(
 
     Args:
         source: the .onnx file.
-        target: the .om file; atc adds the suffix, and may add the system's name before it.
-        soc_version: 'Ascend' and the chip's name as `npu-smi info` tells it, such as Ascend310B4.
-        precision_mode: of atc.
-        aipp: the colour order the device takes uint8 pixels in; 'none': float32 input.
-        batch: windows at once; fixed in an .om file.
+        target: the .om file. atc adds the suffix, and may add the name of the system before it.
+        soc_version: 'Ascend' and the name of the chip that `npu-smi info` prints, such as
+            'Ascend310B4'.
+        precision_mode: the option --precision_mode of atc.
+        aipp: the colour order of the uint8 input with AIPP; 'none' gives a float32 input.
+        batch: the batch size, which is fixed in an .om file. Where the .onnx file has a fixed batch
+            size, that one is used.
 
     Raises:
-        ConfigurationError: if an option cannot work.
-        ModelError: if the source cannot be read, or takes no pictures.
+        BackendError: if onnx is missing.
+        ConfigurationError: if the chip's name or the batch size is not valid.
+        ModelError: if the source cannot be read, or does not take pictures.
     """
     need('onnx')
     import onnx
 
     if not soc_version.startswith('Ascend'):
         raise ConfigurationError(
-            f"soc_version is '{soc_version}'; it must be 'Ascend' and the chip's name as "
-            '`npu-smi info` tells it, such as Ascend310, Ascend310P3 or Ascend310B4'
+            f"soc_version is '{soc_version}'; it must be 'Ascend' and the name of the chip that "
+            '`npu-smi info` prints, such as Ascend310, Ascend310P3 or Ascend310B4'
         )
     if batch < 1:
         raise ConfigurationError(f'batch is {batch}; it must be 1 or more')
     try:
         entry = onnx.load(source).graph.input[0]
-    except Exception as error:  # protobuf's errors share no public base
+    except Exception as error:  # the errors of protobuf have no public base class
         raise ModelError(f"'{source}' is not a readable ONNX file: {error}") from error
     sizes = [dimension.dim_value for dimension in entry.type.tensor_type.shape.dim]
     if len(sizes) != 4 or sizes[1] != 3 or not all(sizes[2:]):
         raise ModelError(
-            f"'{source}' takes {sizes} (0: free); wanted is a network of this chain, which takes "
-            '[N, 3, height, width]'
+            f"'{source}' takes {sizes} (0: free), but must take [N, 3, height, width]: give a file "
+            'that `blazeface convert torch-to-onnx` wrote'
         )
     batch = sizes[0] or batch
     _, _, height, width = sizes
     stem = target.with_suffix('') if target.suffix == '.om' else target
-    # With AIPP the device takes NHWC pixels, but the shape named here stays the network's own.
+    # With AIPP the device takes NHWC pixels, but the shape named here is still that of the network.
     command = [
         'atc',
         f'--model={source}',

@@ -1,8 +1,9 @@
-"""The BlazeFace networks in PyTorch, each driven by a small table.
+"""The BlazeFace networks in PyTorch, each built from a small table.
 
 Paper: Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs",
-arXiv:1907.05047. The tables follow the .tflite files that MediaPipe publishes; `trace` gives the
-steps of a network, which the reader finds again in such a file and the ONNX export translates.
+arXiv:1907.05047. The tables follow the .tflite files that MediaPipe published. `trace` gives the
+steps of a network: `tflite_reader` compares them with the operators of a .tflite file, and
+`onnx_export` translates them.
 """
 
 from __future__ import annotations
@@ -18,21 +19,23 @@ from blazeface_ros.models.catalogue import COORDINATES
 
 
 def same_padding(kernel: int, stride: int) -> tuple[int, int, int, int]:
-    """TensorFlow's SAME padding for an even input: (left, right, top, bottom).
+    """TensorFlow's SAME padding for an input of even size: (left, right, top, bottom).
 
-    The odd pixel goes right and below, where PyTorch's own `padding` would go both ways.
+    An odd pixel is added at the right and at the bottom. PyTorch's own `padding` is the same on
+    both sides.
     """
     total = kernel - stride
     return total // 2, total - total // 2, total // 2, total - total // 2
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that keeps the size: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
+    """A padded convolution: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
 
     Args:
-        inputs, outputs: channels.
+        inputs, outputs: numbers of channels.
         kernel, stride, groups: as in `nn.Conv2d`.
-        symmetric: pads all sides alike, where TensorFlow's SAME padding is uneven at stride 2.
+        symmetric: whether a convolution of stride 2 is padded equally on all sides. TensorFlow's
+            SAME padding, which is used otherwise, is uneven there.
     """
 
     def __init__(
@@ -58,9 +61,9 @@ class Convolution(nn.Conv2d):
 
 
 class Skip(nn.Module):
-    """The way around a block: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
+    """The skip connection of a block: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
 
-    Stride 2 is a 2x2 max pooling; channels that the block adds are zeros here.
+    A stride of 2 is a 2x2 max pooling. The channels that the block adds are zeros.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -77,9 +80,9 @@ class Skip(nn.Module):
 
 
 class Block(nn.Module):
-    """BlazeFace's block: depthwise 3x3, pointwise 1x1, plus a skip, ReLU.
+    """BlazeFace's block: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
 
-    [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
+    Depthwise 3x3 and pointwise 1x1 convolutions, plus the skip connection, then ReLU.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, skip: bool = True) -> None:
@@ -96,10 +99,10 @@ class Block(nn.Module):
 
 
 class DoubleBlock(nn.Module):
-    """BlazeFace's double block: narrow in the middle, as a bottleneck.
+    """BlazeFace's double block: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
 
-    Depthwise 3x3, pointwise 1x1 to few channels, ReLU, depthwise 3x3, pointwise 1x1, plus a skip,
-    ReLU: [N, inputs, H, W] → [N, outputs, H/stride, W/stride].
+    Depthwise 3x3, pointwise 1x1 to few channels (a bottleneck), ReLU, depthwise 3x3 and pointwise
+    1x1 convolutions, plus the skip connection, then ReLU.
     """
 
     def __init__(
@@ -128,8 +131,8 @@ class DoubleBlock(nn.Module):
         return functional.relu(y)
 
 
-#: (channels, stride, skip) of each block. The fine head (2 anchors a cell) sits on the last block
-#: before the coarse ones, the coarse head (6 anchors a cell) on the last block of all.
+#: (channels, stride, skip) of each block. The fine head (2 anchors per cell) takes the output of
+#: the last fine block, the coarse head (6 anchors per cell) that of the last coarse block.
 FINE_BLOCKS = {
     'front': [(24, 1, True), (28, 1, True)]
     + [(32, 2, True), (36, 1, True), (42, 1, True)]
@@ -149,8 +152,8 @@ STEM_CHANNELS = 24
 class BlazeFace(nn.Module):
     """The networks with two heads, `front` and `back`.
 
-    [N, 3, S, S] float32, red, green, blue from -1 to 1 → coordinates [N, 896, 16], logits
-    [N, 896, 1], for 16 x 16 cells of 2 anchors and then 8 x 8 cells of 6.
+    float32 [N, 3, S, S], red, green and blue from -1 to 1 → coordinates [N, 896, 16] and logits
+    [N, 896, 1]. The anchors are those of 16 x 16 cells with 2 anchors, then of 8 x 8 cells with 6.
     """
 
     def __init__(self, name: str) -> None:
@@ -197,20 +200,19 @@ class BlazeFace(nn.Module):
 def depth_to_space(x: Tensor) -> Tensor:
     """TensorFlow's DEPTH_TO_SPACE: [N, 4 * C, H, W] → [N, C, 2 * H, 2 * W].
 
-    Its channels stand as (row, column, C), where PyTorch's `pixel_shuffle` has them as
-    (C, row, column).
+    The order of its channels is (row, column, C). PyTorch's `pixel_shuffle` has (C, row, column).
     """
     batch, channels, height, width = x.shape
     x = x.view(batch, 2, 2, channels // 4, height, width).permute(0, 3, 4, 1, 5, 2)
     return x.reshape(batch, channels // 4, 2 * height, 2 * width)
 
 
-# One step of a trace, like PyTorch's own functions.
+# Makes the function one step of a trace, like PyTorch's own functions.
 fx.wrap('depth_to_space')
 
 
 class SubpixelHead(nn.Module):
-    """A head that looks at every second place and predicts four cells there.
+    """A head that predicts four cells at every second place.
 
     [N, inputs, H, W] → [N, outputs, H, W].
     """
@@ -227,14 +229,14 @@ class SubpixelHead(nn.Module):
 
 
 class FullRange(NamedTuple):
-    """What tells the two networks for far faces apart.
+    """The differences between the two full-range networks.
 
     Attributes:
-        stages: (narrow, channels, stride) of each double block on the way down. The pyramid takes
-            the last block of each stage.
-        strided_skip: whether the stride-2 blocks have a skip.
-        symmetric: whether the stride-2 convolutions pad all sides alike.
-        head: what gives an output from the pyramid's channels.
+        stages: (narrow, channels, stride) of each double block of the encoder. The pyramid takes
+            the output of the last block of each stage.
+        strided_skip: whether blocks of stride 2 have a skip connection.
+        symmetric: whether convolutions of stride 2 are padded equally on all sides.
+        head: the module that computes an output from the channels of the pyramid.
     """
 
     stages: list[list[tuple[int, int, int]]]
@@ -273,7 +275,7 @@ PYRAMID = [(48, 96, 2), (32, 64, 2), (24, 48, 1)]
 
 
 class PyramidLevel(nn.Module):
-    """Brings what a coarse layer saw to a finer one.
+    """Adds the upsampled features of a coarse layer to those of a finer one.
 
     [N, coarse, H, W] and [N, fine, 2 * H, 2 * W] → [N, channels, 2 * H, 2 * W].
     """
@@ -298,10 +300,10 @@ class PyramidLevel(nn.Module):
 
 
 class BlazeFaceFullRange(nn.Module):
-    """The networks for far faces: a feature pyramid with one head, for cells of 4 x 4 pixels.
+    """The full-range networks: a feature pyramid with one head for cells of 4 x 4 pixels.
 
-    [N, 3, S, S] float32, red, green, blue from -1 to 1 → coordinates [N, (S/4)², 16], logits
-    [N, (S/4)², 1], for one anchor a cell.
+    float32 [N, 3, S, S], red, green and blue from -1 to 1 → coordinates [N, (S/4)², 16] and logits
+    [N, (S/4)², 1], with one anchor per cell.
     """
 
     def __init__(self, name: str) -> None:
@@ -332,11 +334,11 @@ class BlazeFaceFullRange(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = functional.relu(self.stem(x))
-        seen = []
+        features = []
         for stage in self.stages:
             x = stage(x)
-            seen.append(x)
-        for level, fine in zip(self.pyramid, seen[-2::-1]):
+            features.append(x)
+        for level, fine in zip(self.pyramid, features[-2::-1]):
             x = level(x, fine)
         logits = per_anchor(self.logits_head(x), 1)
         coordinates = per_anchor(self.coordinates_head(x), COORDINATES)
@@ -344,15 +346,15 @@ class BlazeFaceFullRange(nn.Module):
 
 
 def per_anchor(x: Tensor, values: int) -> Tensor:
-    """A head's output [N, anchors * values, H, W] → [N, H * W * anchors, values]."""
+    """A head's output by anchor: [N, anchors * values, H, W] → [N, H * W * anchors, values]."""
     return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, values)
 
 
 def make_network(name: str) -> nn.Module:
-    """A network of `catalogue.MODELS`, with no weights yet.
+    """Make a network of `catalogue.MODELS`, with random weights.
 
     Raises:
-        ConfigurationError: if there is none of this name.
+        ConfigurationError: if there is no network of this name.
     """
     if name in FINE_BLOCKS:
         return BlazeFace(name)
@@ -368,5 +370,5 @@ class _Tracer(fx.Tracer):
 
 
 def trace(network: nn.Module) -> fx.Graph:
-    """The steps of a network's `forward`; a `Convolution` is one, padding included."""
+    """The steps of a network's `forward`. A `Convolution` with its padding is one step."""
     return _Tracer().trace(network)

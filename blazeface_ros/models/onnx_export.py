@@ -1,8 +1,8 @@
-"""Writes a network as ONNX: one node for each step of its `forward`.
+"""Translates a network to ONNX: one node for each step of its `forward`.
 
-PyTorch's own exporters were weighed and left: the current one writes opset 18 and later only,
-while Ascend's compiler takes 11 to 18; the older one is deprecated, and unrolls each padding into
-a dozen nodes where ONNX's Conv has uneven padding built in.
+PyTorch's own exporters do not fit: the current one writes opset 18 and later only, while Ascend's
+compiler takes 11 to 18. The older one is deprecated and writes a dozen nodes for each padding,
+although the Conv of ONNX has uneven padding.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 
-from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.models.networks import Convolution, depth_to_space, trace
 
-#: Input sides are multiples of this: the coarsest layers' cells are up to 32 pixels wide.
-COARSEST_CELL = 32
+INPUT_NAME = 'input'
+OUTPUT_NAMES = ('coordinates', 'logits')
 
 
 class _Graph:
-    """ONNX nodes and constants as they are collected."""
+    """The ONNX nodes and constants that were translated so far."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
@@ -39,7 +38,7 @@ class _Graph:
         return name
 
     def add(self, step: fx.Node) -> None:
-        """Translate one step of the network's trace."""
+        """Translate one step of the network."""
         if step.op == 'call_module':
             self._convolution(step)
         elif step.op in ('call_function', 'call_method'):
@@ -88,17 +87,18 @@ class _Graph:
         self._identity(step, _name(step.args[0]), _channels(step.args[0]))
 
     def _identity(self, step: fx.Node, value: str, channels: int) -> None:
-        """Hand a skip on, by a 1x1 convolution: to itself, or with channels of zeros added.
+        """Write a skip as a 1x1 convolution that copies it, or adds channels of zeros to it.
 
-        ONNX Runtime adds two convolutions in one pass and in its blocked layout. Any other sum
-        brings all that follows it back to the plain layout: a sixth of the time of `back`.
+        ONNX Runtime adds the outputs of two convolutions in one pass and in its blocked layout. Any
+        other sum converts everything that follows to the plain layout, which would cost `back` a
+        sixth of its time.
         """
         weight = np.eye(_channels(step), channels)[..., None, None]
         constant = self.constant(f'{step.name}.identity', weight, np.float32)
         self.node('Conv', step, [value, constant], kernel_shape=[1, 1])
 
     def resize(self, step: fx.Node) -> None:
-        # Opset 11 demands a region of interest, which this mode does not look at.
+        # Opset 11 requires a region of interest, which this mode does not use.
         roi = self.constant(f'{step.name}.roi', [], np.float32)
         factor = step.kwargs['scale_factor']
         scales = self.constant(f'{step.name}.scales', [1, 1, factor, factor], np.float32)
@@ -111,7 +111,7 @@ class _Graph:
         )
 
     def reshape(self, step: fx.Node) -> None:
-        # The batch size is free: 0 keeps what stands there.
+        # The batch size is free: 0 keeps that of the input.
         shape = [0 if isinstance(size, fx.Node) else size for size in step.args[1:]]
         constant = self.constant(f'{step.name}.shape', shape)
         self.node('Reshape', step, [_name(step.args[0]), constant])
@@ -134,7 +134,7 @@ def _one_node(kind: str, **attributes: Any) -> Callable[[_Graph, fx.Node], None]
 
 
 def _nothing(graph: _Graph, step: fx.Node) -> None:
-    """The batch size, which ONNX's Reshape keeps by itself."""
+    """Translate a step that computes the batch size, which ONNX's Reshape keeps by itself."""
 
 
 _STEPS: dict[Any, Callable[[_Graph, fx.Node], None]] = {
@@ -154,10 +154,8 @@ _STEPS: dict[Any, Callable[[_Graph, fx.Node], None]] = {
 
 def to_onnx(
     network: nn.Module,
-    height: int,
-    width: int | None = None,
+    input_size: int,
     *,
-    output_names: Sequence[str] = ('coordinates', 'logits'),
     opset: int = 13,
     batch: int | None = None,
     metadata: dict[str, str] | None = None,
@@ -165,59 +163,46 @@ def to_onnx(
     """Translate a network.
 
     Args:
-        network: one of `networks`, with its weights.
-        height: of the input in pixels, a multiple of 32.
-        width: the same; None: as the height.
-        output_names: of the network's outputs, in order.
-        opset: ONNX operator set, 11 to 18.
+        network: a network of `make_network` with its weights.
+        input_size: side of the square input in pixels.
+        opset: the ONNX operator set, 11 to 18.
         batch: a fixed batch size; None leaves it free.
-        metadata: entries for the file to carry.
+        metadata: entries to write into the model.
 
     Returns:
-        The checked ONNX model: `input` float32 [N, 3, height, width] → the outputs, float32.
-
-    Raises:
-        ConfigurationError: if the height or width is no such multiple.
+        The checked ONNX model: `input`, float32 [N, 3, S, S], to `coordinates`, float32
+        [N, A, 16], and `logits`, float32 [N, A, 1].
     """
-    width = height if width is None else width
-    for name, value in (('height', height), ('width', width)):
-        if value < COARSEST_CELL or value % COARSEST_CELL:
-            raise ConfigurationError(
-                f'{name} is {value}; it must be a multiple of {COARSEST_CELL}'
-            )
     steps = trace(network)
+    example = torch.zeros(1, 3, input_size, input_size)
     with torch.inference_mode():
-        ShapeProp(fx.GraphModule(network, steps)).propagate(torch.zeros(1, 3, height, width))
+        ShapeProp(fx.GraphModule(network, steps)).propagate(example)
     graph = _Graph(network)
     for step in steps.nodes:
         graph.add(step)
     results = next(step for step in steps.nodes if step.op == 'output').args[0]
-    renamed = {_name(result): name for result, name in zip(results, output_names)}
-    renamed[next(step.name for step in steps.nodes if step.op == 'placeholder')] = 'input'
+    renamed = {_name(result): name for result, name in zip(results, OUTPUT_NAMES)}
+    renamed[next(step.name for step in steps.nodes if step.op == 'placeholder')] = INPUT_NAME
     for node in graph.nodes:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
 
-    size: int | str = batch or 'N'
+    def value(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch or 'N', *shape[1:]])
+
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             type(network).__name__,
+            [value(INPUT_NAME, example.shape)],
             [
-                helper.make_tensor_value_info(
-                    'input', TensorProto.FLOAT, [size, 3, height, width]
-                )
-            ],
-            [
-                helper.make_tensor_value_info(
-                    name, TensorProto.FLOAT, [size, *result.meta['tensor_meta'].shape[1:]]
-                )
-                for name, result in zip(output_names, results)
+                value(name, result.meta['tensor_meta'].shape)
+                for name, result in zip(OUTPUT_NAMES, results)
             ],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid('', opset)],
-        # The oldest format that knows the opset, so that old runtimes read the file.
+        # The oldest format that has the opset, so that old runtimes read the file.
         ir_version=helper.find_min_ir_version_for([helper.make_opsetid('', opset)]),
         producer_name='blazeface_ros',
     )

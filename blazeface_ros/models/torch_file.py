@@ -1,7 +1,8 @@
-"""Networks in PyTorch with their weights: from .pth files, and from the .onnx files of this chain.
+"""Networks in PyTorch with their weights, from the .pth and .onnx files of `conversion`.
 
-A .pth file is a dictionary of plain data, loadable with `weights_only=True`: `model` (its name),
-`source_sha256` (of the .tflite file it came from) and `weights` (the state dict).
+A .pth file is a dictionary of plain data that loads with `weights_only=True`: `model` is the name
+of the network, `source_sha256` the SHA-256 of the .tflite file its weights come from, and `weights`
+the state dict.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from blazeface_ros.models.networks import make_network
 
 
 def pth_content(model: Model, network: nn.Module, source_sha256: str) -> dict[str, Any]:
-    """What a .pth file holds."""
+    """The content of a .pth file."""
     return {
         'model': model.name,
         'source_sha256': source_sha256,
@@ -31,14 +32,14 @@ def load_network(file: Path) -> tuple[Model, nn.Module, str]:
     """Read a network and its weights.
 
     Args:
-        file: a .pth file, or an .onnx file made by this chain.
+        file: a .pth file or an .onnx file that `conversion` wrote.
 
     Returns:
-        The model, the network in evaluation mode, and the SHA-256 of the .tflite file from which
-        its weights came.
+        The entry of the catalogue, the network in evaluation mode, and the SHA-256 of the .tflite
+        file its weights come from.
 
     Raises:
-        ModelError: if it is neither, or does not hold just such weights.
+        ModelError: if the file cannot be read, or its weights are not those of its network.
     """
     name, source_sha256, weights = (_read_onnx if file.suffix == '.onnx' else _read_pth)(file)
     if name not in MODELS:
@@ -61,13 +62,13 @@ def _read_pth(file: Path) -> tuple[Any, str, dict[str, Tensor]]:
             f"model file '{file}' was not opened: it holds more than plain weights, which could "
             'run code, or is damaged; make it again with `blazeface convert tflite-to-torch`'
         ) from error
-    except Exception as error:  # whatever a damaged archive leads to
+    except Exception as error:  # a damaged archive raises exceptions of any class
         raise ModelError(f"model file '{file}' is not a readable .pth file: {error}") from error
     try:
         return content['model'], str(content['source_sha256']), dict(content['weights'])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"model file '{file}' is not of this chain: wanted are 'model', 'source_sha256' and "
+            f"model file '{file}' does not have the entries 'model', 'source_sha256' and "
             "'weights'; make it with `blazeface convert tflite-to-torch`"
         ) from error
 
@@ -83,7 +84,7 @@ def _read_onnx(file: Path) -> tuple[Any, str, dict[str, Tensor]]:
         ) from error
     try:
         model = onnx.load(file)
-    except Exception as error:  # protobuf's errors share no public base
+    except Exception as error:  # the errors of protobuf have no public base class
         raise ModelError(f"model file '{file}' is not a readable ONNX file: {error}") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     weights = {
