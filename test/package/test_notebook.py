@@ -29,7 +29,7 @@ def committed():
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-@pytest.fixture(params=[pytest.param('executed', marks=pytest.mark.long), 'committed'])
+@pytest.fixture(params=['executed', 'committed'])
 def notebook(request):
     return request.getfixturevalue(request.param)
 
@@ -58,7 +58,7 @@ def pictures_of(notebook):
 
 def test_every_backend_at_hand_finds_the_five_faces(notebook):
     text = text_of(notebook)
-    for backend in ('onnxruntime', 'torch'):
+    for backend in ('onnxruntime', 'torch', 'litert'):
         assert f'{backend}: 5 faces' in text
         (row,) = re.findall(rf'^\| {backend} \|.*', text, re.MULTILINE)
         assert len(re.findall(r'\b0\.\d{4}\b', row)) == 5
