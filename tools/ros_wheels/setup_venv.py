@@ -31,7 +31,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
-SETUP_FILES = tuple(PROJECT / name for name in ('setup.py', 'setup.cfg', 'pyproject.toml'))
+SETUP_FILES = tuple(
+    PROJECT / name for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
+)
 NO_DEPS = PROJECT / 'test' / 'requirements_no_deps.txt'  # test tools without what they ask for
 WHEELS_BUILT_IN = '/opt/python/cp311-cp311'  # stands in the CMake files of the wheels
 MODULES = {'opencv-python-headless': 'cv2'}  # requirements imported under another name
