@@ -1,8 +1,8 @@
-"""`import acl` with this folder on PYTHONPATH: the double, for a program in its own process.
+"""`import acl` with this folder on PYTHONPATH: the double, for a program in a process of its own.
 
-When the program ends, what it held and broke goes to the file $ACL_DOUBLE_REPORT, as JSON.
-$ACL_DOUBLE_MACHINE may hold arguments of `acl_double.Simulation`, and $ACL_DOUBLE_FAULTS a list of
-arguments of its `fail`, both as JSON.
+When the program ends, the report of the double is written to the file $ACL_DOUBLE_REPORT as JSON.
+Two more variables may hold JSON: $ACL_DOUBLE_MACHINE the arguments of `acl_double.Simulation`, and
+$ACL_DOUBLE_FAULTS a list of arguments of its method `fail`.
 """
 
 import atexit
@@ -18,6 +18,6 @@ import acl_double
 simulation = acl_double.Simulation(**json.loads(os.environ.get('ACL_DOUBLE_MACHINE', '{}')))
 for fault in json.loads(os.environ.get('ACL_DOUBLE_FAULTS', '[]')):
     simulation.fail(*fault)
-# Registered before whatever the program registers for acl, and so done after it.
+# This runs after everything that the program registers for acl, because it is registered before.
 atexit.register(acl_double.write_report, simulation, os.environ['ACL_DOUBLE_REPORT'])
 sys.modules['acl'] = simulation.module
