@@ -93,16 +93,16 @@ class AclError(BackendError):
     def __init__(self, function: str, code: int | None) -> None:
         self.function = f'acl.{function}'
         self.code = code
-        sentences = f'{self.function} returned nothing'
+        text = f'{self.function} returned nothing'
         if code is not None:
             name, meaning, remedy = CODES.get(code, UNKNOWN_CODE)
-            sentences = f'{self.function} failed with {code} ({name}: {meaning})'
+            text = f'{self.function} failed with {code} ({name}: {meaning})'
             if remedy:
                 chip = tell('get_soc_name') or 'see npu-smi info'
-                sentences += f': {remedy.format(chip=chip)}'
+                text += f': {remedy.format(chip=chip)}'
         if details := tell('get_recent_err_msg'):
-            sentences += f' [{" ".join(details.split())}]'
-        super().__init__(sentences)
+            text += f' [{" ".join(details.split())}]'
+        super().__init__(text)
 
 
 def need_acl() -> None:

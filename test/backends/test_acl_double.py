@@ -1,10 +1,11 @@
-"""The double of `acl` refuses what the contract forbids; else the tests on it would say little."""
+"""The double of `acl` records every breach of the contract of pyACL."""
 
 import threading
 
 import numpy as np
 import pytest
-from acl_double import DEVICE_MEMORY, Simulation, write_om
+from acl_double import DEVICE_MEMORY, Gate, Simulation, write_om
+from ascend_support import wait_until
 from conftest import ROOT
 
 
@@ -14,7 +15,7 @@ def om(tmp_path):
 
 
 class Program:
-    """A program that keeps the contract, up to where a test breaks it."""
+    """A program that keeps the contract until a test breaks it."""
 
     def __init__(self, om, **machine):
         self.simulation = Simulation(**machine)
@@ -118,14 +119,14 @@ BREACHES = {
     'unloaded twice': lambda p: [p.acl.mdl.unload(p.model) for _ in 'ab'],
     'empty description': lambda p: p.acl.mdl.get_num_inputs(p.acl.mdl.create_desc()),
     'no such output': lambda p: p.acl.mdl.get_output_dims(p.desc, 2),
-    'finalize with things held': lambda p: p.acl.finalize(),
+    'finalize with things not released': lambda p: p.acl.finalize(),
     'finalize twice': lambda p: [p.acl.finalize() for _ in 'ab'],
     'init after finalize': lambda p: p.acl.finalize() or p.acl.init(),
 }
 
 
 @pytest.mark.parametrize('breach', BREACHES.values(), ids=BREACHES)
-def test_a_breach_of_the_contract_is_noted(om, breach):
+def test_a_breach_of_the_contract_is_recorded(om, breach):
     program = Program(om)
     breach(program)
     assert program.simulation.violations
@@ -142,14 +143,14 @@ def test_a_breach_of_the_contract_is_noted(om, breach):
         lambda p: p.acl.finalize(0),
     ],
 )
-def test_wrong_arguments_raise_and_are_noted(om, wrong):
+def test_wrong_arguments_raise_and_are_recorded(om, wrong):
     program = Program(om)
     with pytest.raises(TypeError):
         wrong(program)
     assert program.simulation.violations
 
 
-def test_where_all_memory_is_the_device_only_that_kind_of_copy_is_right(om):
+def test_only_copies_within_the_device_are_right_where_it_has_all_memory(om):
     program = Program(om, run_mode=0)
     assert program.acl.rt.memcpy(program.memory, 64, program.host, 64, 3) == 0
     assert program.simulation.violations == []
@@ -162,7 +163,7 @@ def test_a_larger_input_is_refused(om):
     assert program.submit(program.dataset(786464)[0]) == 145000
 
 
-def test_fresh_memory_is_poison_and_results_come_only_when_waited_for(om):
+def test_new_memory_is_nan_and_results_are_there_only_after_waiting(om):
     program = Program(om)
     acl, result = program.acl, np.zeros(896, np.float32)
     acl.rt.memcpy(program.memory, 786432, program.host, 786432, 1)
@@ -178,7 +179,42 @@ def test_fresh_memory_is_poison_and_results_come_only_when_waited_for(om):
     assert program.simulation.violations == []
 
 
-def test_the_device_tells_of_its_failure_when_it_is_waited_for(om):
+def test_a_gate_stops_a_run_until_it_is_opened(tmp_path):
+    gate = Gate(tmp_path / 'gate')
+    onnx = ROOT / 'weights' / 'blazeface_back.onnx'
+    program = Program(write_om(tmp_path / 'back.om', onnx, gate=gate.file))
+    ends = []
+
+    def work():
+        program.acl.rt.set_context(program.context)
+        assert program.submit() == 0
+        ends.append(program.acl.rt.synchronize_stream(program.stream))
+
+    gate.close()
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_until(lambda: gate.reached)
+    assert ends == []
+    gate.open()
+    thread.join()
+    assert ends == [0]
+    assert program.simulation.violations == []
+
+
+def test_runs_fail_while_the_model_is_broken(tmp_path):
+    broken = tmp_path / 'broken'
+    onnx = ROOT / 'weights' / 'blazeface_back.onnx'
+    program = Program(write_om(tmp_path / 'back.om', onnx, broken=broken))
+    for wanted in (0, 507011, 0):
+        if wanted:
+            broken.touch()
+        else:
+            broken.unlink(missing_ok=True)
+        assert program.submit() == 0
+        assert program.acl.rt.synchronize_stream(program.stream) == wanted
+
+
+def test_a_run_that_fails_is_reported_when_it_is_waited_for(om):
     program = Program(om)
     program.simulation.fail('execution', 507011)
     assert program.submit() == 0
@@ -191,7 +227,7 @@ def test_init_twice_is_harmless(om):
     assert program.simulation.violations == []
 
 
-def test_the_ledger_counts_what_is_held(om):
+def test_the_ledger_counts_what_is_not_released(om):
     assert Program(om).simulation.ledger == {
         'Device': 1, 'Context': 1, 'Stream': 1, 'LoadedModel': 1, 'Description': 1,
         'Dataset': 2, 'Memory': 3, 'Buffer': 3,

@@ -49,14 +49,14 @@ def test_parity_refuses_another_network_and_a_tolerance_can_be_given(om, tmp_pat
     assert 'above the tolerance of 1e-04' in ended.stdout
 
 
-def test_parity_without_pyacl_ends_with_the_one_sentence(om, capsys):
+def test_parity_without_pyacl_ends_with_one_sentence(om, capsys):
     assert main(['parity', '--om', str(om())]) == 2
     captured = capsys.readouterr()
     assert captured.out == ''
     assert 'source its set_env.sh' in captured.err
 
 
-def test_the_doctor_tells_pyacl_cann_and_atc_and_initialises_nothing(tmp_path, monkeypatch):
+def test_the_doctor_reports_pyacl_cann_and_atc_and_initialises_nothing(tmp_path, monkeypatch):
     (tmp_path / 'aarch64-linux').mkdir()
     (tmp_path / 'aarch64-linux' / 'ascend_toolkit_install.info').write_text(
         'package_name=Ascend-cann-toolkit\nversion=8.0.RC1\ninnerversion=V100R001\n'
@@ -68,13 +68,13 @@ def test_the_doctor_tells_pyacl_cann_and_atc_and_initialises_nothing(tmp_path, m
     report = tmp_path / 'report.json'
     ended = run_on_double(report, 'doctor', '--json')
     assert ended.returncode == 0
-    told = json.loads(ended.stdout)
-    assert told['ascend'] == {
+    found = json.loads(ended.stdout)
+    assert found['ascend'] == {
         'acl': True,
-        'soc': None,  # the double tells it only after acl.init
+        'soc': None,  # the name is not known before acl.init
         'toolkit': str(tmp_path),
         'cann': '8.0.RC1',
         'atc': str(atc),
     }
-    assert 'convert the network with `blazeface convert' in told['backends']['ascend']['says']
+    assert 'convert the network with `blazeface convert' in found['backends']['ascend']['says']
     assert set(json.loads(report.read_text())['calls']) <= {'get_soc_name'}

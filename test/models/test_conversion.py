@@ -31,7 +31,7 @@ every_model = pytest.mark.parametrize('name', MODELS)
 
 
 @pytest.fixture(scope='session', params=MODELS)
-def chain(request, tmp_path_factory):
+def conversion_files(request, tmp_path_factory):
     """A network, its original file, and the .pth and .onnx files converted from it."""
     model = MODELS[request.param]
     folder = tmp_path_factory.mktemp(model.name)
@@ -48,8 +48,8 @@ def assert_parity(first, second, inputs, tolerance):
         assert difference.within(tolerance), difference
 
 
-def test_each_step_computes_what_the_original_does(chain, astronaut, scene):
-    model, original, pth, converted = chain
+def test_each_step_computes_what_the_original_does(conversion_files, astronaut, scene):
+    model, original, pth, converted = conversion_files
     inputs = parity.make_inputs(model, [astronaut, scene])
     reference = open_backend('litert', model, original, device='cpu', threads=1)
     in_torch = open_backend('torch', model, pth, device='cpu', threads=1)
@@ -59,8 +59,8 @@ def test_each_step_computes_what_the_original_does(chain, astronaut, scene):
     assert_parity(in_onnx.infer, in_torch.infer, {'random': inputs['random']}, 4e-5)
 
 
-def test_the_shipped_file_has_the_same_weights_to_the_bit(chain):
-    model, _, _, converted = chain
+def test_the_shipped_file_has_the_same_weights_to_the_bit(conversion_files):
+    model, _, _, converted = conversion_files
     shipped, made = (
         {
             constant.name: numpy_helper.to_array(constant)
@@ -73,20 +73,20 @@ def test_the_shipped_file_has_the_same_weights_to_the_bit(chain):
         np.testing.assert_array_equal(values, made[name])
 
 
-def test_no_weight_is_lost_or_added(chain):
-    model, _, pth, _ = chain
+def test_no_weight_is_lost_or_added(conversion_files):
+    model, _, pth, _ = conversion_files
     weights = torch.load(pth, weights_only=True)['weights']
     assert sum(values.numel() for values in weights.values()) == PARAMETERS[model.name]
 
 
-def test_a_pth_file_names_its_network_and_its_source(chain):
-    model, _, pth, _ = chain
+def test_a_pth_file_names_its_network_and_its_source(conversion_files):
+    model, _, pth, _ = conversion_files
     content = torch.load(pth, weights_only=True)
     assert (content['model'], content['source_sha256']) == (model.name, model.source_sha256)
 
 
-def test_an_onnx_file_names_its_network_and_its_source(chain):
-    model, _, _, converted = chain
+def test_an_onnx_file_names_its_network_and_its_source(conversion_files):
+    model, _, _, converted = conversion_files
     found, _, source = load_network(converted)
     assert (found, source) == (model, model.source_sha256)
     assert FaceDetector(str(converted)).model is model
@@ -169,6 +169,6 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path):
         conversion.tflite_to_torch(original, tmp_path / 'file' / 'n.pth')
 
 
-def test_written_files_can_be_read_by_everyone(chain):
-    for file in chain[2:]:
+def test_written_files_can_be_read_by_everyone(conversion_files):
+    for file in conversion_files[2:]:
         assert stat.S_IMODE(file.stat().st_mode) == 0o644

@@ -17,7 +17,8 @@ from blazeface_ros.models.catalogue import find_model
 SIZE = 1024
 #: The number of matrix products that never ends within a test.
 ENDLESS = 10**9
-#: The number of values in the file of the switch. ONNX Runtime copies smaller files.
+#: The number of values in the file of the switch. ONNX Runtime copies small constants instead of
+#: mapping their files into memory.
 SWITCH_VALUES = 4096
 
 
