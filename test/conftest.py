@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 from hypothesis import settings
+from shared import PICTURES, ROOT, intersection_over_union  # noqa: F401, imported by tests
 
 from blazeface_ros import FaceDetector
 from blazeface_ros.lab.ground_truth import GroundTruth
@@ -23,9 +23,6 @@ os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
 # The time that an example takes must not decide about a test.
 settings.register_profile('untimed', deadline=None)
 settings.load_profile('untimed')
-
-ROOT = Path(__file__).parents[1]
-PICTURES = ROOT / 'pictures'
 
 #: Marks of whole files, and the module without which such a file cannot be imported.
 NEEDED_MODULES = {'ros': 'rclpy', 'launch': 'launch_ros', 'torch': 'torch'}
@@ -97,20 +94,3 @@ def installed(tmp_path_factory):
     )
     assert colcon.returncode == 0, colcon.stdout + colcon.stderr
     return base / 'install'
-
-
-def intersection_over_union(first, second):
-    """The intersection over union of two boxes x0, y0, x1, y1."""
-    width, height = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    shared = max(width, 0) * max(height, 0)
-    areas = [np.prod(np.subtract(box[2:], box[:2])) for box in (first, second)]
-    return shared / (sum(areas) - shared)
-
-
-def found_closely(detector, pixels, box):
-    """Whether a detector that sees only the surroundings of a face finds it there."""
-    size = int(5 * (box[2] - box[0]))
-    x, y = (max(0, int((low + high - size) / 2)) for low, high in (box[::2], box[1::2]))
-    surroundings = np.ascontiguousarray(pixels[y : y + size, x : x + size])
-    boxes = detector.detect(surroundings).boxes + np.array([x, y, x, y])
-    return any(intersection_over_union(found, box) > 0.4 for found in boxes)

@@ -7,7 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import PICTURES, ROOT
+from shared import PICTURES, ROOT
 
 from blazeface_ros.cli.main import main
 from blazeface_ros.lab.benchmark import pictures

@@ -8,7 +8,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from conftest import PICTURES
+from shared import PICTURES
 
 from blazeface_ros import KEYPOINT_NAMES
 from blazeface_ros.cli.main import main

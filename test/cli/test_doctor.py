@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from shared import ROOT
 
 from blazeface_ros.cli.main import main
 from blazeface_ros.models import catalogue

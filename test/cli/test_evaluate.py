@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from conftest import PICTURES
+from shared import PICTURES
 
 from blazeface_ros.cli.main import main
 

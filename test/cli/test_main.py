@@ -6,7 +6,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from conftest import PICTURES, ROOT
+from shared import PICTURES, ROOT
 
 import blazeface_ros
 from blazeface_ros.cli import main as cli

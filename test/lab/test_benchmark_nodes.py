@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from shared import ROOT
 
 from blazeface_ros.errors import BackendError
 from blazeface_ros.lab.benchmark import nodes

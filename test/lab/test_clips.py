@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from conftest import found_closely
+from shared import found_closely
 
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.lab.clips import cut_heads, walking_clip

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import intersection_over_union
+from shared import intersection_over_union
 
 from blazeface_ros import FaceDetector, Faces
 from blazeface_ros.lab.evaluation import (

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import PICTURES
+from shared import PICTURES
 
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.lab.ground_truth import read_ground_truth

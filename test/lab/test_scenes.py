@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import found_closely
+from shared import found_closely
 
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.lab.evaluation import count

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from shared import ROOT
 
 from blazeface_ros.core.settings import declarations
 from blazeface_ros.ros import parameters

@@ -4,7 +4,7 @@ import ast
 import re
 
 import pytest
-from conftest import ROOT
+from shared import ROOT
 
 PACKAGE = ROOT / 'blazeface_ros'
 #: From top to bottom. Layers in one row do not know each other. `blazeface_ros` is the package's

@@ -8,7 +8,7 @@ import cv2
 import nbformat
 import numpy as np
 import pytest
-from conftest import ROOT
+from shared import ROOT
 
 pytestmark = pytest.mark.torch
 

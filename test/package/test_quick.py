@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from conftest import ROOT
+from shared import ROOT
 
 #: What the environment of `make quick` does not have.
 MISSING = (
