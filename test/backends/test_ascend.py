@@ -64,7 +64,7 @@ def test_faces_equal_those_of_onnx_runtime(request, om_detector, ort_detector, a
 
 
 @pytest.mark.parametrize('count', [0, 1, 3, 4, 5])
-def test_a_batch_of_any_size_is_fed_in_pieces_of_the_models_own(acl, om, inputs, expected, count):
+def test_a_batch_is_split_by_the_batch_size_of_the_model(acl, om, inputs, expected, count):
     backend = open_om(om(batch=2))
     found = backend.infer(inputs[:count])
     assert [output.shape for output in found] == [(count, 896, 16), (count, 896, 1)]
@@ -74,7 +74,7 @@ def test_a_batch_of_any_size_is_fed_in_pieces_of_the_models_own(acl, om, inputs,
     backend.close()
 
 
-def test_results_stay_when_the_next_batch_comes(acl, om, inputs):
+def test_outputs_do_not_change_with_the_next_batch(acl, om, inputs):
     backend = open_om(om())
     found = backend.infer(inputs[:1])
     kept = [output.copy() for output in found]
@@ -85,8 +85,8 @@ def test_results_stay_when_the_next_batch_comes(acl, om, inputs):
 
 
 @pytest.mark.parametrize('order', ['rgb', 'bgr'])
-def test_with_aipp_the_device_gets_the_cameras_own_bytes(acl, om, order):
-    """Every value a pixel can have, in each colour by itself."""
+def test_with_aipp_the_device_gets_the_bytes_of_the_picture(acl, om, order):
+    # Every value of a pixel, in each colour.
     values = np.arange(256, dtype=np.uint8)
     bgr = np.empty((256, 256, 3), np.uint8)
     bgr[..., 0], bgr[..., 1], bgr[..., 2] = values, values[:, None], values[::-1]
