@@ -76,10 +76,11 @@ class DetectorNode(RobustLifecycleNode):
         self._worker: Worker | None = None
         self._network = NetworkCounters()
         self._cameras: list[_Camera] = []
-        self._parameters = parameters.declare(self, DetectorParameters)
+        # rclpy's Node has a `_parameters` of its own.
+        self._live = parameters.declare(self, DetectorParameters)
         self._topics = output_topics(
-            self._parameters.current.image_topics,
-            self._parameters.current.face_topics,
+            self._live.current.image_topics,
+            self._live.current.face_topics,
             self.resolve_topic_name,
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -88,7 +89,7 @@ class DetectorNode(RobustLifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
         self.create_timer(UPDATE_PERIOD_S, self._update_subscriptions, clock=steady)
-        if self._parameters.current.autostart:
+        if self._live.current.autostart:
             self.trigger_configure()
             if self._failure is not None:
                 raise self._failure
@@ -102,7 +103,7 @@ class DetectorNode(RobustLifecycleNode):
             detector = self._open_detector()
         except BlazeFaceError as error:
             self._failure = error
-            if not self._parameters.current.autostart:
+            if not self._live.current.autostart:
                 self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         self._pipeline = FacePipeline.from_detector(detector)
@@ -125,7 +126,7 @@ class DetectorNode(RobustLifecycleNode):
         except BlazeFaceError as error:
             self.get_logger().fatal(str(error))
             return TransitionCallbackReturn.FAILURE
-        queue = LatestImageQueue(self._parameters.current.queue_size)
+        queue = LatestImageQueue(self._live.current.queue_size)
         self._network = NetworkCounters()
         self._pipeline = None
         self._worker = Worker(
@@ -138,7 +139,7 @@ class DetectorNode(RobustLifecycleNode):
                 for camera in self._cameras
             },
             queue,
-            self._parameters,
+            self._live,
             self._network,
             get_logger(self.get_logger().name),
             self.context.ok,
@@ -171,7 +172,7 @@ class DetectorNode(RobustLifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _open_detector(self) -> FaceDetector:
-        current = self._parameters.current
+        current = self._live.current
         return FaceDetector(
             current.model, current.backend, device=current.device, threads=current.threads
         )
@@ -185,12 +186,12 @@ class DetectorNode(RobustLifecycleNode):
         return self._pipeline
 
     def _make_camera(self, image_topic: str, face_topic: str, info: VisionInfo) -> _Camera:
-        overlay = self._parameters.current.overlay
+        overlay = self._live.current.overlay
         publisher = FacePublisher(self, face_topic, overlay)
         publisher.publish_info(info)
         counters = CameraCounters()
         answers = output_names(face_topic, overlay)
-        subscriber = ImageSubscriber(self, image_topic, answers, self._parameters, counters)
+        subscriber = ImageSubscriber(self, image_topic, answers, self._live, counters)
         return _Camera(subscriber, publisher, counters, counters.snapshot())
 
     def _stop(self) -> None:
@@ -251,7 +252,7 @@ class DetectorNode(RobustLifecycleNode):
             name,
             self._description,
             self._network.snapshot(),
-            self._parameters.current.max_latency,
+            self._live.current.max_latency,
         )
 
     def destroy_node(self) -> None:
