@@ -9,7 +9,7 @@ from shared import ROOT
 MISSING = (
     *('rclpy', 'rcl_interfaces', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs'),
     *('sensor_msgs', 'std_msgs', 'std_srvs', 'vision_msgs', 'launch', 'launch_ros'),
-    *('torch', 'onnx', 'yaml', 'nbformat', 'nbclient'),
+    *('torch', 'onnx', 'nbformat', 'nbclient'),
 )
 PROGRAM = f"""
 import sys
