@@ -1,7 +1,7 @@
 # make demo                 the main job on the bundled picture; ends by itself
 # make demo SOURCE=…        on any picture, folder, video or webcam index, until Ctrl-C
 # make demo BACKEND=torch   on another backend; MODEL=front: with another network
-# make quick                the tests that need neither ROS nor PyTorch, in less than a minute
+# make quick                the tests that need neither ROS nor PyTorch, in about half a minute
 # make lint                 ruff and mypy
 # make test                 lint, and all tests but the long ones
 # make test-long            the long tests alone
@@ -31,7 +31,7 @@ demo:
 # A ROS that is sourced stays out of this environment: its plugins for pytest need ROS themselves.
 quick: export PYTHONPATH =
 quick: $(QUICK_VENV)/ready
-	@$(QUICK_VENV)/bin/python -m pytest -m 'not ros and not torch and not long'
+	@$(QUICK_VENV)/bin/python -m pytest -n auto -m 'not ros and not torch and not long'
 
 # This file is made last, and so an interrupted setup starts anew.
 $(QUICK_VENV)/ready: setup.py package.xml $(QUICK_REQUIREMENTS)

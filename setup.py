@@ -17,6 +17,7 @@ QUICK = [
     'hypothesis>=6.100',
     'matplotlib',
     'pytest>=8',
+    'pytest-xdist',
     'supervision',
     'tflite==2.18.0',
     'tqdm',
