@@ -11,18 +11,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.core.tiles import Array, Tile, letterbox, reliable_in_tile
+from blazeface_ros.core.tiles import EDGE_MARGIN, Array, Tile, letterbox, reliable_in_tile
 
 #: A frame is not searched in more tiles than this; each costs a run of the network.
 MOST_TILES = 160
 #: Tiles of one level are larger than those of the next finer level by this factor.
 LEVEL_RATIO = 2.0
-#: How much tiles of a level overlap, in sizes of the largest face that only they show. With this
-#: each such face lies whole in one of them, with `EDGE_MARGIN` around it ...
+#: How much tiles of a level overlap at least, in sizes of the largest face that only they show.
+#: Each such face lies whole in one of them, with `EDGE_MARGIN` around it ...
 OVERLAP = 1.25
 #: ... but tiles overlap by no more than this share of their side, in panoramas many times as wide
 #: as high.
 MOST_OVERLAP = 0.75
+#: By so many pixels overlaps may become smaller as tiles begin at whole pixels.
+ROUNDING = 2
 #: By this factor the smallest face is raised until `MOST_TILES` suffice.
 RAISING = 1.1
 
@@ -88,6 +90,7 @@ def plan_tiles(
     for level in levels:
         tiles += [Tile(x, y, level.size) for y, x in product(level.rows, level.columns)]
     in_whole = max(width, height) * smallest_share
+    smallest = reachable if levels else in_whole
     note = ''
     if smallest_face > in_whole:
         note = (
@@ -97,10 +100,9 @@ def plan_tiles(
     elif reachable > smallest_face:
         note = (
             f'smallest_face is {smallest_face:g}, which takes more than {MOST_TILES} tiles of a '
-            f'picture of {width} x {height}: it is searched for faces from {reachable:.0f} '
+            f'picture of {width} x {height}: it is searched for faces from {smallest:.0f} '
             'pixels on'
         )
-    smallest = reachable if levels else in_whole
     return TilingPlan(width, height, tuple(tiles), smallest, smallest_share, note)
 
 
@@ -127,7 +129,9 @@ def _levels(
         # Faces that the next larger tiles show well need not fit. Those tiles may be more than
         # twice as large only where they are the whole frame.
         larger = max(LEVEL_RATIO * size, longest if size == max(sizes) else 0)
-        overlap = min(OVERLAP * smallest_share * larger, MOST_OVERLAP * size)
+        largest_face = smallest_share * larger
+        with_margins = largest_face + 2 * EDGE_MARGIN * size + ROUNDING
+        overlap = min(max(OVERLAP * largest_face, with_margins), MOST_OVERLAP * size)
         rows, columns = (_starts(side, round(size), overlap) for side in (height, width))
         levels.append(_Level(float(round(size)), rows, columns))
     return levels

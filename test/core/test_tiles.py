@@ -1,24 +1,18 @@
-"""The way from frames into the network's input and back."""
+"""Tiles: the letterbox, the way back into the frame, and what a tile is believed about."""
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from blazeface_ros.core.tiles import (
-    RGB_POSITIONS,
-    Frame,
-    Window,
-    crop,
-    judge,
+    EDGE_MARGIN,
+    Tile,
+    as_squares,
+    letterbox,
+    reliable_in_tile,
     to_frame_coordinates,
-    whole_frame,
 )
-from blazeface_ros.errors import ImageError
-
-
-def seen(frame, window, size=8):
-    out = np.full((3, size, size), np.nan, np.float32)
-    crop(frame, window, out)
-    return out
 
 
 @pytest.mark.parametrize(
@@ -26,127 +20,115 @@ def seen(frame, window, size=8):
     [(640, 480, (0, -80, 640)), (480, 640, (-80, 0, 640)), (7, 7, (0, 0, 7)), (5, 2, (0, -1.5, 5))],
 )
 def test_the_letterbox_is_a_centred_square_as_large_as_the_longer_side(width, height, expected):
-    frame = Frame(np.zeros((height, width, 3), np.uint8))
-    assert whole_frame(3, frame) == Window(3, *expected)
+    assert letterbox(width, height) == Tile(*expected)
 
 
-def test_a_window_is_seen_corner_to_corner_as_mediapipe_does():
-    # A ramp: 4 grey levels a pixel. At half the size, pixel i shows the frame at 2 i.
-    ramp = np.tile(np.arange(16, dtype=np.uint8) * 4, (16, 1))
-    out = seen(Frame(ramp, 'gray'), Window(0, 0, 0, 16))
-    np.testing.assert_allclose((out[0, 0] + 1) * 127.5, np.arange(8) * 8, atol=1e-3)
-
-
-def test_outside_of_the_frame_the_network_sees_black():
-    frame = Frame(np.full((4, 8, 3), 255, np.uint8))
-    out = seen(frame, whole_frame(0, frame))
-    np.testing.assert_allclose(out[:, :2], -1)
-    np.testing.assert_allclose(out[:, 2:6], 1)
-    np.testing.assert_allclose(out[:, 6:], -1)
-
-
-@pytest.mark.parametrize('channels', RGB_POSITIONS)
-def test_every_layout_arrives_as_red_green_blue(channels):
-    color = {'r': 10, 'g': 20, 'b': 30, 'a': 77}
-    values = [20] if channels == 'gray' else [color[channel] for channel in channels]
-    pixels = np.tile(np.uint8(values), (8, 8, 1))
-    frame = Frame(pixels[..., 0] if channels == 'gray' else pixels, channels)
-    expected = [20, 20, 20] if channels == 'gray' else [10, 20, 30]
-    out = seen(frame, Window(0, 0, 0, 8))
-    np.testing.assert_allclose((out[:, 2, 2] + 1) * 127.5, expected, atol=1e-3)
-    np.testing.assert_array_equal(frame.to_bgr()[0, 0], expected[::-1])
-
-
-def test_padded_rows_are_seen_without_their_padding():
-    padded = np.random.default_rng(0).integers(0, 255, (8, 11, 3), np.uint8)
-    frame, copy = Frame(padded[:, :8]), Frame(padded[:, :8].copy())
-    np.testing.assert_array_equal(
-        seen(frame, Window(0, 1, 1, 6)), seen(copy, Window(0, 1, 1, 6))
-    )
+def test_tiles_are_upright_unless_told_otherwise():
+    assert Tile(1, 2, 3).angle == letterbox(4, 3).angle == 0
 
 
 def test_points_go_back_into_the_pixels_of_their_frame():
     points = np.float32([[[0, 0], [1, 0.5]], [[0.5, 0.5], [-1, 2]]])
-    windows = np.float32([[100, -20, 200], [0, 0, 10]])
+    squares = as_squares([Tile(100, -20, 200), Tile(0, 0, 10)])
     expected = [[[100, -20], [300, 80]], [[5, 5], [-10, 20]]]
-    np.testing.assert_allclose(to_frame_coordinates(points, windows), expected)
+    np.testing.assert_allclose(to_frame_coordinates(points, squares), expected)
 
 
-def test_a_bgr_copy_is_a_copy():
-    frame = Frame(np.zeros((2, 2, 3), np.uint8))
-    frame.to_bgr()[:] = 1
-    assert not frame.pixels.any()
+def test_no_tiles_are_no_squares():
+    assert as_squares([]).shape == (0, 3)
+    nothing = np.empty((0, 8, 2), np.float32)
+    assert to_frame_coordinates(nothing, as_squares([])).shape == (0, 8, 2)
 
 
-@pytest.mark.parametrize(
-    'picture',
-    [
-        None,
-        'picture.jpg',
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((0, 4, 3), np.uint8),
-        Frame(np.zeros((4, 4, 3), np.uint8), 'gray'),
-        Frame(np.zeros((4, 4, 3), np.uint8), 'rgba'),
-    ],
-    ids=['None', 'name', 'no channels', 'four channels', 'float', 'empty', 'gray', 'rgba'],
-)
-def test_what_is_no_picture_is_refused_with_what_it_is(picture):
-    with pytest.raises(ImageError, match=r'a (bgr|gray|rgba) picture is a uint8 array .*, got '):
-        Frame.of(picture)
+def shown(box, square):
+    """Whether a square of a frame of 400 x 300 shows a face reliably.
 
-
-def test_a_picture_too_large_to_be_sampled_is_refused_with_its_size():
-    with pytest.raises(ImageError, match=r'a picture of 40000 x 1 is too large: .* 32766'):
-        Frame.of(np.zeros((1, 40000, 3), np.uint8))
-
-
-def judged(box, square):
-    """Whether a box found in a square of a frame of 400 x 300 is of a part, and shown well.
-
-    The finest windows are 100 wide, and faces should be a tenth of their window.
+    The finest tiles are 100 wide, and faces should be a tenth of their tile.
     """
-    points = np.zeros((1, 8, 2), np.float32)
-    points[0, :2] = np.float32(box).reshape(2, 2)
-    part, clear = judge(points, np.float32([square]), (400, 300), 100, 0.1)
-    return bool(part[0]), bool(clear[0])
+    return bool(reliable_in_tile(np.float32(box), np.float32(square), (400, 300), 100, 0.1))
 
 
-@pytest.mark.parametrize('box', [(-50, -60, 450, 350), (0, 0, 5, 5), (390, 100, 410, 120)])
-def test_what_the_whole_frame_shows_is_neither_cut_nor_too_small(box):
-    assert judged(box, (0, -50, 400)) == (False, True)
+@pytest.mark.parametrize('box', [(-50, -60, 450, 350), (0, 0, 41, 41), (370, 100, 420, 150)])
+def test_the_whole_frame_cuts_nothing(box):
+    assert shown(box, (0, -50, 400))
+
+
+def test_what_is_too_small_for_the_whole_frame_is_left_to_finer_tiles():
+    assert not shown((100, 100, 139, 139), (0, -50, 400))
 
 
 @pytest.mark.parametrize(
-    ('box', 'clear'),
+    ('box', 'reliable'),
     [
         ((130, 130, 170, 170), True),
         ((103, 103, 140, 140), True),
+        ((160, 160, 197, 197), True),
         ((101, 130, 140, 170), False),
         ((130, 101, 170, 140), False),
         ((160, 130, 199, 170), False),
         ((130, 160, 170, 199), False),
         ((90, 90, 210, 210), False),
+        ((220, 130, 260, 170), False),
+        ((30, 130, 70, 170), False),
     ],
 )
-def test_a_box_at_the_edge_of_a_window_inside_the_frame_may_be_cut(box, clear):
-    assert judged(box, (100, 100, 100)) == (True, clear)
+def test_a_face_at_the_edge_of_a_tile_inside_the_frame_may_be_cut(box, reliable):
+    assert shown(box, (100, 100, 100)) == reliable
 
 
 @pytest.mark.parametrize(
     ('square', 'box'),
-    [
-        ((0, 0, 100), (-10, -5, 30, 30)),
-        ((300, 200, 100), (370, 270, 410, 310)),
-    ],
+    [((0, 0, 100), (-10, -5, 30, 30)), ((300, 200, 100), (370, 270, 410, 310))],
 )
-def test_at_the_edge_of_the_frame_a_box_may_reach_beyond(square, box):
-    assert judged(box, square) == (True, True)
+def test_at_the_edge_of_the_frame_a_face_may_reach_beyond(square, box):
+    assert shown(box, square)
 
 
 @pytest.mark.parametrize(
-    ('size', 'width', 'clear'), [(200, 19, False), (200, 21, True), (100, 5, True)]
+    ('size', 'width', 'reliable'), [(200, 19, False), (200, 21, True), (100, 5, True)]
 )
-def test_what_is_too_small_for_a_window_is_left_to_the_finest(size, width, clear):
-    assert judged((50, 50, 50 + width, 50 + width), (0, 0, size)) == (True, clear)
+def test_what_is_too_small_for_a_tile_is_left_to_the_finest(size, width, reliable):
+    assert shown((50, 50, 50 + width, 50 + width), (0, 0, size)) == reliable
+
+
+def test_many_faces_are_compared_with_many_tiles_at_once():
+    boxes = np.float32([[130, 130, 170, 170], [20, 20, 60, 60], [180, 130, 220, 170]])
+    squares = np.float32([[100, 100, 100], [0, 0, 100]])
+    together = reliable_in_tile(boxes[:, None], squares, (400, 300), 100, 0.1)
+    assert together.dtype == bool
+    assert together.tolist() == [[shown(box, square) for square in squares] for box in boxes]
+    assert together.tolist() == [[True, False], [False, True], [False, False]]
+
+
+@st.composite
+def faces_and_tiles(draw):
+    """A frame, a tile inside it and a face inside the frame."""
+    width, height = draw(st.integers(32, 4096)), draw(st.integers(32, 4096))
+    side = draw(st.integers(8, min(width, height)))
+    x0, y0 = draw(st.integers(0, width - side)), draw(st.integers(0, height - side))
+    face = draw(st.floats(1, min(width, height)))
+    x, y = draw(st.floats(0, width - face)), draw(st.floats(0, height - face))
+    return (width, height), (x0, y0, side), np.float32([x, y, x + face, y + face])
+
+
+@given(faces_and_tiles(), st.integers(8, 4096), st.sampled_from([1 / 14, 1 / 7]))
+def test_a_face_that_a_tile_shows_reliably_lies_whole_in_it(drawn, finest, share):
+    frame_size, (x0, y0, side), box = drawn
+    square = np.float32([x0, y0, side])
+    assume(reliable_in_tile(box, square, frame_size, finest, share))
+    room = 0.01  # for rounding
+    assert x0 - room <= box[0] and box[2] <= x0 + side + room
+    assert y0 - room <= box[1] and box[3] <= y0 + side + room
+    assert side <= finest or box[2] - box[0] >= share * side * 0.999
+
+
+@given(faces_and_tiles(), st.integers(8, 4096), st.sampled_from([1 / 14, 1 / 7]))
+def test_a_face_well_inside_a_tile_and_large_enough_is_shown_reliably(drawn, finest, share):
+    frame_size, (x0, y0, side), box = drawn
+    # Move the face to where the tile keeps its margin around it.
+    width = min(float(box[2] - box[0]), side * (1 - 2.1 * EDGE_MARGIN))
+    assume(side <= finest or width >= share * side * 1.001)
+    room = side - width
+    low = np.float32([x0 + room / 2, y0 + room / 2])
+    inside = np.concatenate([low, low + np.float32(width)])
+    assert reliable_in_tile(inside, np.float32([x0, y0, side]), frame_size, finest, share)

@@ -1,0 +1,54 @@
+"""What `import blazeface_ros` gives, and what it leaves alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+import blazeface_ros
+
+#: Libraries that are large, or need not be installed.
+OTHERS = ('ai_edge_litert', 'matplotlib', 'onnx', 'onnxruntime', 'rclpy', 'supervision', 'torch')
+
+
+def test_every_public_name_is_there_and_documented():
+    assert sorted(set(blazeface_ros.__all__)) == sorted(blazeface_ros.__all__)
+    for name in blazeface_ros.__all__:
+        value = getattr(blazeface_ros, name)
+        if callable(value):
+            assert value.__doc__
+            assert value.__module__.startswith('blazeface_ros.')
+
+
+def test_all_that_is_imported_for_users_is_listed():
+    public = {name for name, value in vars(blazeface_ros).items() if not name.startswith('_')}
+    modules = {name for name in public if isinstance(vars(blazeface_ros)[name], type(sys))}
+    assert public - modules == set(blazeface_ros.__all__) - {'__version__'}
+
+
+def modules_after(statement):
+    """The names of the top-level modules that a fresh Python has after a statement."""
+    code = f'{statement}\nimport sys\nprint(*{{name.split(".")[0] for name in sys.modules}})'
+    python = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    )
+    return set(python.stdout.split())
+
+
+@pytest.mark.parametrize(
+    'statement',
+    [
+        'import blazeface_ros',
+        'from blazeface_ros import *',
+        'from blazeface_ros import Faces; Faces.empty().to_dict()',
+    ],
+)
+def test_importing_the_package_imports_no_library_that_it_may_not_need(statement):
+    modules = modules_after(statement)
+    assert {'blazeface_ros', 'numpy', 'cv2'} <= modules
+    assert not modules & set(OTHERS)
+
+
+def test_a_detector_imports_only_the_library_of_its_backend():
+    modules = modules_after('from blazeface_ros import FaceDetector; FaceDetector(threads=1)')
+    assert modules & set(OTHERS) == {'onnxruntime'}
