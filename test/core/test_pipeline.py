@@ -14,11 +14,18 @@ from blazeface_ros import (
     Faces,
     Frame,
     FrameResult,
+    PipelineSettings,
 )
 from blazeface_ros.core.tiling import plan_tiles
 from blazeface_ros.errors import ConfigurationError, ImageError
 
 BLACK = np.zeros((720, 1280, 3), np.uint8)
+
+
+@pytest.fixture
+def start(detector):
+    """Starts a pipeline with some settings, on the network that all tests share."""
+    return lambda **settings: FacePipeline.from_detector(detector, PipelineSettings(**settings))
 
 
 def test_one_frame_has_one_result(start, scene):

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 from core_support import from_afar
 
-from blazeface_ros import CameraFrame, Frame, PipelineSettings
+from blazeface_ros import CameraFrame, FacePipeline, Frame, PipelineSettings
 from blazeface_ros.core.scan import bound
 from blazeface_ros.lab.clips import cut_heads, walking_clip
 from blazeface_ros.lab.evaluation import match
 
 #: A scan of two tiles a frame for faces from 48 pixels on.
 SCAN = {'search': 'scan', 'smallest_face': 48, 'tiles_per_frame': 2}
+
+
+@pytest.fixture
+def start(detector):
+    """Starts a pipeline with some settings, on the network that all tests share."""
+    return lambda **settings: FacePipeline.from_detector(detector, PipelineSettings(**settings))
 
 
 @pytest.mark.parametrize(
