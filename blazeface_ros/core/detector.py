@@ -209,8 +209,10 @@ class FaceDetector:
         everything = Candidates(
             to_frame_coordinates(np.concatenate(points), squares), np.concatenate(logits), squares
         )
-        owner = owners[number]
-        candidates = [everything.only(owner == i) for i in range(len(frames))]
+        candidates = [everything]
+        if len(frames) > 1:
+            owner = owners[number]
+            candidates = [everything.only(owner == i) for i in range(len(frames))]
         seconds['merge'] += time.perf_counter() - begin
         return candidates, seconds
 

@@ -36,6 +36,8 @@ class Candidates:
 
     def only(self, chosen: Mask) -> Candidates:
         """Those for which a mask, bool [K], is true."""
+        if chosen.all():
+            return self
         return Candidates(self.points[chosen], self.logits[chosen], self.squares[chosen])
 
 

@@ -54,7 +54,7 @@ class ScanOrder:
             expected: float32 [T, 4], boxes in pixels where known faces should be, most important
                 first.
             frame: the picture.
-            budget: how many tiles to choose, at least 1.
+            budget: how many tiles to choose at most, at least 1.
         """
         if plan != self._plan:
             self._plan = plan
@@ -72,7 +72,8 @@ class ScanOrder:
             best = int(np.argmax(waiting if longest_waiting else motion * waiting))
             self._last_search[best] = self._frame
             motion[best] = 0
-            chosen.append(plan.tiles[best])
+            if plan.tiles[best] not in chosen:  # a tile around a face may be one of the plan's
+                chosen.append(plan.tiles[best])
         return chosen
 
     def _motion(self, frame: Frame, plan: TilingPlan) -> npt.NDArray[np.float64]:

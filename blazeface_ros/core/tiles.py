@@ -53,7 +53,7 @@ def to_frame_coordinates(points: Array, squares: Array) -> Array:
 #: How near a face may come to a tile's edge inside the frame, as a share of the tile's side. A box
 #: that comes nearer may be cut by the edge. Neighbouring tiles of a plan overlap so much that each
 #: face keeps this distance in one of them.
-EDGE_MARGIN = 0.02
+EDGE_MARGIN = 0.0125
 
 
 def reliable_in_tile(

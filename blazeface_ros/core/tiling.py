@@ -23,7 +23,8 @@ OVERLAP = 1.25
 #: ... but tiles overlap by no more than this share of their side, in panoramas many times as wide
 #: as high.
 MOST_OVERLAP = 0.75
-#: By so many pixels overlaps may become smaller as tiles begin at whole pixels.
+#: Tiles begin at whole pixels and have whole sizes. Rounding may make overlaps smaller by this many
+#: pixels.
 ROUNDING = 2
 #: By this factor the smallest face is raised until `MOST_TILES` suffice.
 RAISING = 1.1
