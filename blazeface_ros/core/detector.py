@@ -19,7 +19,7 @@ from blazeface_ros.core.sampling import sample
 from blazeface_ros.core.settings import DetectionSettings
 from blazeface_ros.core.tiles import Tile, as_squares, to_frame_coordinates
 from blazeface_ros.core.tiling import TilingPlan, plan_tiles
-from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.errors import BackendError, ConfigurationError
 from blazeface_ros.models.catalogue import find_model
 
 Picture = npt.NDArray[np.uint8] | Frame
@@ -99,7 +99,7 @@ class FaceDetector:
 
         Raises:
             ImageError: if it is not such a picture.
-            BackendError: if the network fails.
+            BackendError: if the network fails, or was given back.
         """
         return self.detect_batch([picture])[0]
 
@@ -180,6 +180,8 @@ class FaceDetector:
     def _run(
         self, frames: Sequence[Frame], tiles: Sequence[Sequence[Tile]], score_threshold: float
     ) -> tuple[list[Candidates], StageSeconds]:
+        if self.closed:
+            raise BackendError('the detector is closed; open another one')
         seconds = dict.fromkeys(('sample', 'network', 'merge'), 0.0)
         flat = list(chain.from_iterable(tiles))
         owners = np.repeat(np.arange(len(frames)), [len(some) for some in tiles])

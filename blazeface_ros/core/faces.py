@@ -182,19 +182,20 @@ class Faces:
         """The same as `supervision.Detections`, which the package `supervision` must provide.
 
         Returns:
-            Detections of class 0, with `data['keypoints']` float32 [N, 6, 2] and `data['id']`; the
-            number of each id is its `tracker_id`.
+            Detections of class 0, with `data['keypoints']` float32 [N, 6, 2] and `data['id']`. The
+            number of each tracker's id is its `tracker_id`.
 
         Raises:
             ImportError: if supervision is not installed.
         """
         import supervision
 
-        numbers = [int(name.lstrip(ID_PREFIX)) for name in self.ids if name]
+        numbers = [name.removeprefix(ID_PREFIX) for name in self.ids]
+        tracked = len(self) > 0 and all(map(str.isdecimal, numbers))
         return supervision.Detections(
             xyxy=self.boxes,
             confidence=self.scores,
             class_id=np.zeros(len(self), int),
-            tracker_id=np.array(numbers, int) if len(numbers) == len(self) > 0 else None,
+            tracker_id=np.array(numbers).astype(int) if tracked else None,
             data={'keypoints': self.keypoints, 'id': np.array(self.ids, str)},
         )

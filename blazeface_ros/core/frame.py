@@ -58,6 +58,11 @@ class Frame(NamedTuple):
         """
         frame = picture if isinstance(picture, Frame) else cls(picture)
         pixels, channels = frame.pixels, frame.channels
+        if channels not in RGB_POSITIONS:
+            raise ImageError(
+                f"channels of a frame are '{channels}'; they must be one of "
+                f'{", ".join(RGB_POSITIONS)}'
+            )
         wanted: dict[str, tuple[int, ...]] = {'gray': ()}
         shape = wanted.get(channels, (len(channels),))
         if (

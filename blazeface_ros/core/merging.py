@@ -63,7 +63,15 @@ def merge(
     """Make faces of the candidates of one frame.
 
     With one tile this is MediaPipe's rule, see `merge_overlapping`. With several, a candidate only
-    counts where its tile shows it reliably, and the rest is `merge_tiles`.
+    counts where its tile shows it reliably, and the rest is `merge_tiles`. The scores decide:
+
+    | score of a candidate           | one tile               | several tiles                   |
+    |--------------------------------|------------------------|---------------------------------|
+    | from the score threshold on    | may become a face, is  | may become a face               |
+    |                                | part of the means      |                                 |
+    | from the model's threshold on  | nothing more           | is part of the means            |
+    | lower                          | does not count         | is part of the mean only of a   |
+    |                                |                        | face that scores no higher      |
 
     Args:
         candidates: from `lowest_score` on, or lower.
@@ -173,7 +181,8 @@ def merge_tiles(
         best = int(free.argmax())
         shared = pairs.shared(best)
         alike = pairs.alike(best, shared, iou_threshold)
-        cluster = alike & free & (strong if strong[best] else scores >= scores[best])
+        in_mean = strong if strong[best] else scores >= scores[best]
+        cluster = alike & free & in_mean
         cluster[best] = True
         covered += shared
         smaller = np.minimum(pairs.area, pairs.area[best])

@@ -29,6 +29,9 @@ from blazeface_ros.core.tiling import TilingPlan, plan_tiles
 from blazeface_ros.core.tracking import Searched, Tracker
 from blazeface_ros.errors import ImageError
 
+#: The network's boxes of one face differ in size from tile to tile, by up to this factor.
+BOX_TOLERANCE = 1.25
+
 
 class CameraFrame(NamedTuple):
     """One picture of one camera.
@@ -228,13 +231,22 @@ class FacePipeline:
 
 
 def _searched(tiles: Sequence[Tile], plan: TilingPlan) -> Searched | None:
-    """Where these tiles would have shown a face; None: everywhere."""
-    if tiles is plan.tiles:
+    """Where these tiles would have shown a face for sure; None: everywhere.
+
+    A tile would have done so if it shows the box reliably, and also if the box were larger or
+    smaller by `BOX_TOLERANCE`. Otherwise faces at a limit of size would vanish from a scan whenever
+    a large tile has its turn.
+    """
+    if len(tiles) == len(plan.tiles):  # a scan that has time for all of them takes the plan itself
         return None
     squares = as_squares(tiles)
 
     def searched(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        shown = plan.shows_reliably(boxes[:, None], squares)
+        shown = np.ones((len(boxes), len(squares)), np.bool_)
+        for factor in (1 / BOX_TOLERANCE, BOX_TOLERANCE):
+            room = (boxes[:, 2:] - boxes[:, :2]) * np.float32((factor - 1) / 2)
+            resized = np.concatenate([boxes[:, :2] - room, boxes[:, 2:] + room], axis=1)
+            shown &= plan.shows_reliably(resized[:, None], squares)
         return np.asarray(shown.any(axis=1))
 
     return searched

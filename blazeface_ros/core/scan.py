@@ -45,9 +45,10 @@ class ScanOrder:
         """Choose the tiles to search in the next frame.
 
         Tiles around known faces come first, but at least one of the budget is left for the plan's
-        own tiles. Of these, one half is for the tile that has waited longest, so that each has its
-        turn within `bound(plan)` frames. The other half is for the tile with most motion and
-        waiting time.
+        own tiles. These turns alternate: one is for the tile that has waited longest, the next for
+        the tile with most motion and waiting time. So even with one turn a frame, the tile that
+        has waited longest is searched in every second frame, and each tile within `bound(plan)`
+        frames.
 
         Args:
             plan: of the frame. With another plan than before, all turns begin anew.
@@ -66,8 +67,7 @@ class ScanOrder:
         motion = self._motion(frame, plan)
         for turn in range(min(budget - len(chosen), len(plan.tiles))):
             waiting = self._frame - self._last_search
-            # Alternates within a frame and from frame to frame, so that a budget of one tile a
-            # frame serves both halves as well.
+            # Counting frames, too, lets turns alternate where each frame has only one.
             longest_waiting = (self._frame + turn) % 2 == 0
             best = int(np.argmax(waiting if longest_waiting else motion * waiting))
             self._last_search[best] = self._frame

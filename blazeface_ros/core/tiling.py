@@ -84,12 +84,13 @@ def plan_tiles(
     """
     reachable = smallest_face
     levels = _levels(width, height, reachable, smallest_share)
-    while 1 + sum(len(level.rows) * len(level.columns) for level in levels) > MOST_TILES:
+    while 1 + sum(level.rows * level.columns for level in levels) > MOST_TILES:
         reachable *= RAISING
         levels = _levels(width, height, reachable, smallest_share)
     tiles = [letterbox(width, height)]
-    for level in levels:
-        tiles += [Tile(x, y, level.size) for y, x in product(level.rows, level.columns)]
+    for size, rows, columns in levels:
+        starts = product(_starts(height, size, rows), _starts(width, size, columns))
+        tiles += [Tile(x, y, float(size)) for y, x in starts]
     in_whole = max(width, height) * smallest_share
     smallest = reachable if levels else in_whole
     note = ''
@@ -108,11 +109,11 @@ def plan_tiles(
 
 
 class _Level(NamedTuple):
-    """Tiles of one size, at all these rows and columns."""
+    """Tiles of one size in pixels, and in how many rows and columns they stand."""
 
-    size: float
-    rows: list[float]
-    columns: list[float]
+    size: int
+    rows: int
+    columns: int
 
 
 def _levels(
@@ -125,20 +126,24 @@ def _levels(
     while smallest_face and size < longest:
         sizes.add(min(size, shortest))
         size *= LEVEL_RATIO
-    levels = []
+    levels: list[_Level] = []
     for size in sorted(sizes, reverse=True):
-        # Faces that the next larger tiles show well need not fit. Those tiles may be more than
-        # twice as large only where they are the whole frame.
-        larger = max(LEVEL_RATIO * size, longest if size == max(sizes) else 0)
+        # Only faces that the next larger tiles do not show need to fit. Above the first level that
+        # is the whole frame, which may be more than twice as large.
+        larger = LEVEL_RATIO * size if levels else max(LEVEL_RATIO * size, longest)
         largest_face = smallest_share * larger
         with_margins = largest_face + 2 * EDGE_MARGIN * size + ROUNDING
         overlap = min(max(OVERLAP * largest_face, with_margins), MOST_OVERLAP * size)
-        rows, columns = (_starts(side, round(size), overlap) for side in (height, width))
-        levels.append(_Level(float(round(size)), rows, columns))
+        rows, columns = (_count(side, round(size), overlap) for side in (height, width))
+        levels.append(_Level(round(size), rows, columns))
     return levels
 
 
-def _starts(length: int, size: int, overlap: float) -> list[float]:
-    """Where tiles of a size begin along a side, at whole pixels, evenly."""
-    count = 1 + max(0, math.ceil((length - size) / max(size - overlap, 1)))
+def _count(length: int, size: int, overlap: float) -> int:
+    """How many tiles of a size cover a side with at least this overlap."""
+    return 1 + max(0, math.ceil((length - size) / max(size - overlap, 1)))
+
+
+def _starts(length: int, size: int, count: int) -> list[float]:
+    """Where so many tiles of a size begin along a side, at whole pixels, evenly."""
     return [float(round(start)) for start in np.linspace(0, length - size, count)]
