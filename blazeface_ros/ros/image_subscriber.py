@@ -140,11 +140,13 @@ class ImageSubscriber:
         now = time.monotonic()
         self._counters.add_received(now)
         if (rate := self._parameters.current.max_rate) > 0:
-            if now < self._last_slot + 1 / rate:
+            slot = self._last_slot + 1 / rate
+            if now < slot:
                 self._counters.add(throttled=1)
                 return
             # From one slot to the next, so that the rate does not fall behind because of jitter.
-            self._last_slot = max(self._last_slot + 1 / rate, now - 1 / rate)
+            # A slot that was missed altogether is not made up for.
+            self._last_slot = slot if now < slot + 1 / rate else now
         if self._queue is not None:
             self._counters.add(dropped=self._queue.put(self.topic, message))
 

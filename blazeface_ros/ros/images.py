@@ -71,6 +71,8 @@ ENCODINGS: dict[str, Encoding] = {
 }
 #: Encodings whose colours are shared by neighbouring pixels: both sides must be even.
 _EVEN = ('yuv', 'uyvy', 'yuyv', 'nv')
+#: A Bayer picture with shorter sides becomes black in OpenCV.
+_SMALLEST_BAYER = 3
 
 
 def frame_from_message(message: Image) -> Frame:
@@ -96,6 +98,11 @@ def frame_from_message(message: Image) -> Frame:
         raise ImageError(f'the image has no pixels: width {width}, height {height}')
     if message.encoding.startswith(_EVEN) and (width % 2 or height * encoding.rows % 2):
         raise ImageError(f'{width} x {height} cannot be {message.encoding}: sides must be even')
+    if message.encoding.startswith('bayer') and min(width, height) < _SMALLEST_BAYER:
+        raise ImageError(
+            f'{width} x {height} cannot be {message.encoding}: sides must be at least '
+            f'{_SMALLEST_BAYER}'
+        )
     row = width * encoding.pixel * encoding.bytes
     if step < row:
         raise ImageError(

@@ -1,15 +1,16 @@
-"""Every encoding against the picture it was made from; JPEG and PNG at full and reduced size."""
-
-import array
+"""Every encoding of raw images against the picture that it was made from."""
 
 import cv2
 import numpy as np
 import pytest
 from ros_fixtures import image_message
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from blazeface_ros.errors import ImageError
-from blazeface_ros.ros.images import ENCODINGS, CompressedReader, frame_from_message, jpeg_from_bgr
+from blazeface_ros.ros.images import ENCODINGS, ImageReader, frame_from_message, message_from_bgr
+
+pytestmark = pytest.mark.ros
 
 
 def luma_and_chroma(bgr):
@@ -129,89 +130,94 @@ def test_colours_shared_by_pixels_need_even_sides(encoding, astronaut):
         frame_from_message(message)
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 2), (2, 1)])
-def test_the_smallest_pictures_do_no_harm(size):
-    for encoding in ENCODINGS:
-        message = image_message(np.zeros((size[0] * 2, size[1] * 8), np.uint8))
-        message.encoding, (message.height, message.width) = encoding, size
-        try:
-            frame = frame_from_message(message)
-        except ImageError:
-            continue
+SMALL_SIZES = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (4, 4), (2, 6), (6, 2), (1, 9), (9, 1)]
+#: The smallest sides, in rows and columns, and whether both must be even.
+SHORTEST_SIDES = {'bayer': (3, 3, False), 'yuv': (1, 2, True), 'nv': (2, 2, True)}
+
+
+def fits(encoding, size):
+    """Whether a picture of so many rows and columns can have an encoding."""
+    family = {'uyvy': 'yuv', 'yuyv': 'yuv'}.get(encoding, encoding)
+    for name, (rows, columns, even) in SHORTEST_SIDES.items():
+        if family.startswith(name):
+            # Two rows share nothing in packed YUV.
+            odd = size[1] % 2 or (name == 'nv' and size[0] % 2)
+            return size[0] >= rows and size[1] >= columns and not (even and odd)
+    return True
+
+
+def gray_message(encoding, size, value=128):
+    """A picture of one gray in an encoding."""
+    kind = ENCODINGS[encoding]
+    rows, row = size[0] * kind.rows // 2, size[1] * kind.pixel * kind.bytes
+    message = image_message(np.full((max(rows, 1), row), value, np.uint8), encoding)
+    message.height, message.width = size
+    return message
+
+
+@every_encoding
+@pytest.mark.parametrize('size', SMALL_SIZES)
+def test_the_smallest_pictures_are_read_if_they_can_be_in_their_encoding(encoding, size):
+    message = gray_message(encoding, size)
+    if fits(encoding, size):
+        frame = frame_from_message(message)
         assert (frame.height, frame.width) == size
+        # Y of 128 is a gray of 130, as studio black is 16.
+        expected = 130 if encoding.startswith(('yuv', 'uyvy', 'yuyv', 'nv')) else 128
+        np.testing.assert_array_equal(frame.to_bgr(), np.full((*size, 3), expected))
+    else:
+        sentence = f'{size[1]} x {size[0]} cannot be {encoding}: sides must be'
+        with pytest.raises(ImageError, match=sentence):
+            frame_from_message(message)
 
 
-# Compressed images
+def test_most_encodings_have_no_smallest_size():
+    assert [fits('bgr8', size) for size in SMALL_SIZES] == [True] * len(SMALL_SIZES)
+    assert [size for size in SMALL_SIZES if fits('nv12', size)] == [(2, 2), (4, 4), (2, 6), (6, 2)]
 
 
-def compressed(data, file_format='jpeg'):
-    return CompressedImage(format=file_format, data=array.array('B', data.tobytes()))
+def test_the_last_row_needs_no_padding():
+    message = image_message(np.ones((3, 4, 3), np.uint8), padding=4)
+    del message.data[-4:]
+    np.testing.assert_array_equal(frame_from_message(message).pixels, np.ones((3, 4, 3)))
 
 
-def encoded(pixels, suffix='.jpg'):
-    return compressed(cv2.imencode(suffix, pixels)[1], suffix[1:])
+def test_a_raw_image_is_read_whole_however_few_pixels_are_needed(scene):
+    frame = ImageReader().read(image_message(scene), 128)
+    np.testing.assert_array_equal(frame.pixels, scene)
 
 
-@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-def test_gray_and_alpha_are_read_right(suffix, astronaut):
-    reader = CompressedReader()
-    gray = cv2.cvtColor(astronaut, cv2.COLOR_BGR2GRAY)
-    frame = reader.read(encoded(gray, suffix), None)
-    assert np.abs(frame.pixels.astype(int) - gray[..., None]).mean() < 2
-    if suffix == '.png':
-        transparent = np.dstack([astronaut, np.zeros_like(gray)])
-        deep = astronaut.astype(np.uint16) * 257
-        for pixels in (transparent, deep):
-            frame = reader.read(encoded(pixels, suffix), None)
-            np.testing.assert_array_equal(frame.pixels, astronaut)
+def test_a_picture_becomes_an_image_message():
+    pixels = np.random.default_rng(4).integers(0, 255, (3, 5, 3), np.uint8)
+    header = Header(frame_id='camera')
+    message = message_from_bgr(pixels, header)
+    assert (message.header, message.encoding, message.step) == (header, 'bgr8', 15)
+    np.testing.assert_array_equal(frame_from_message(message).pixels, pixels)
 
 
-def test_a_jpeg_is_decoded_as_small_as_the_network_needs_from_the_second_on(detector, scene):
-    reader = CompressedReader()
-    large = cv2.resize(scene, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    first, second = (reader.read(encoded(large), 256) for _ in range(2))
-    assert first.pixels.shape == (1440, 2560, 3)
-    assert second.pixels.shape == (180, 320, 3)
-    assert (second.width, second.height) == (2560, 1440)
-    found, expected = detector.detect(second), detector.detect(first)
-    assert len(found) == len(expected) == 5
-    limit = 0.005 * 2560
-    np.testing.assert_allclose(found.boxes, expected.boxes, atol=limit)
-    np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=limit)
+def broken(**changes):
+    message = image_message(np.zeros((4, 6, 3), np.uint8))
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
 
 
-def test_a_camera_that_changes_its_size_is_read_in_full_again(scene, astronaut):
-    reader = CompressedReader()
-    for picture in (scene, astronaut, scene):
-        frame = reader.read(encoded(picture), 128)
-        assert (frame.height, frame.width) == picture.shape[:2]
-
-
-@pytest.mark.parametrize('size', [(719, 1279), (721, 1283), (1025, 577)])
-def test_odd_sizes_are_reduced_too(size, scene):
-    reader = CompressedReader()
-    picture = cv2.resize(scene, size[::-1])
-    frames = [reader.read(encoded(picture), 128) for _ in range(2)]
-    assert frames[1].reduction == 8
-    assert abs(frames[1].width - size[1]) < 8
-
-
-def test_all_pixels_are_read_where_all_are_needed(scene):
-    reader = CompressedReader()
-    for _ in range(2):
-        assert reader.read(encoded(scene), None).pixels.shape == scene.shape
-
-
-@pytest.mark.parametrize('data', [b'', b'no picture', b'\xff\xd8\xff\xe0 cut short'])
-def test_what_is_no_picture_is_refused(data):
-    with pytest.raises(ImageError, match="bytes of format 'jpeg' are no picture"):
-        CompressedReader().read(compressed(np.frombuffer(data, np.uint8)), 256)
-
-
-def test_a_picture_becomes_a_compressed_message(scene):
-    from std_msgs.msg import Header
-
-    message = jpeg_from_bgr(scene, Header(frame_id='camera'), 90)
-    assert message.header.frame_id == 'camera'
-    frame = CompressedReader().read(message, None)
-    assert np.abs(frame.pixels.astype(int) - scene).mean() < 3
+@pytest.mark.parametrize(
+    ('message', 'sentence'),
+    [
+        (broken(step=0), "step is 0, but a row of 6 pixels in 'bgr8' has 18 bytes"),
+        (broken(step=17), 'step is 17'),
+        (broken(width=0), 'width 0, height 4'),
+        (broken(height=0), 'width 6, height 0'),
+        (broken(height=5), '72 bytes of data are too few: 5 rows with step 18 need at least 90'),
+        (broken(height=2**32 - 1, step=2**32 - 1), '72 bytes of data are too few'),
+        (broken(width=2**32 - 1), 'step is 18'),
+        (broken(encoding='purple'), "encoding 'purple' is unknown; supported are bgr8, rgb8"),
+        (broken(encoding=''), "encoding '' is unknown"),
+        (broken(encoding='mono16', step=11), "step is 11, but a row of 6 pixels in 'mono16'"),
+        (Image(), "encoding '' is unknown"),
+    ],
+)
+def test_a_broken_image_is_refused_with_what_is_wrong(message, sentence):
+    with pytest.raises(ImageError, match=sentence):
+        frame_from_message(message)

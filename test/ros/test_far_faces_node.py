@@ -1,130 +1,119 @@
 """Far faces and ids that stay, in a real node."""
 
 import itertools
+import re
 
 import cv2
 import numpy as np
 import pytest
-from ros_fixtures import NodeProcess, Robot, image_message
-from sensor_msgs.msg import Image
+from ros_fixtures import PORTRAIT, detector_starter, ids_of, image_message, set_time
 
-from blazeface_ros.core.drawing import TRAIL_COLOR, WINDOW_COLOR
-from blazeface_ros.core.tiles import levels
+from blazeface_ros.core.drawing import TILE_COLOR, TRAIL_COLOR
+from blazeface_ros.core.tiling import plan_tiles
+from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.ros.images import frame_from_message
+
+pytestmark = pytest.mark.ros
+
+DEFAULTS = {
+    'smallest_face': 0,
+    'search': 'exhaustive',
+    'tiles_per_frame': 3,
+    'tracking': False,
+    'overlay_tiles': False,
+}
+FAR = {'smallest_face': 16}
+SCAN = {'smallest_face': 16, 'search': 'scan', 'tiles_per_frame': 4, 'tracking': True}
 
 _tenths = itertools.count(10)
 
 
 def frame_at(pixels):
     """An image of a camera with ten a second, as its stamps tell."""
-    message = image_message(pixels)
-    seconds, tenth = divmod(next(_tenths), 10)
-    message.header.stamp.sec, message.header.stamp.nanosec = seconds, tenth * 10**8
-    return message
-
-
-def start_detector(*parameters):
-    arguments = [word for parameter in parameters for word in ('-p', parameter)]
-    return NodeProcess('detector_node', '-p', 'threads:=1', *arguments)
-
-
-@pytest.fixture(scope='module')
-def small(astronaut):
-    """A picture with one face that is quick to send."""
-    return cv2.resize(astronaut, (256, 256))
+    return set_time(image_message(pixels), next(_tenths) / 10)
 
 
 @pytest.fixture(scope='module')
 def far_scene(scene):
-    """uint8 [540, 960, 3] bgr, with five faces that are too small for one look at the whole."""
+    """uint8 [540, 960, 3] bgr, with five faces that are too small for the whole-image pass."""
     frame = np.full((540, 960, 3), 120, np.uint8)
     frame[150:330, 300:620] = cv2.resize(scene, (320, 180), interpolation=cv2.INTER_AREA)
     return frame
 
 
 @pytest.fixture(scope='module')
-def robot():
-    """A robot whose detector the tests set as they need it."""
-    node = start_detector()
-    robot = Robot(node.namespace)
-    yield robot
-    robot.close()
-    node.kill()
+def tiles():
+    """How many tiles the far scene takes."""
+    return len(plan_tiles(960, 540, FAR['smallest_face'], MODELS['back'].smallest_share).tiles)
 
 
-@pytest.fixture(autouse=True)
-def defaults(request):
-    """Set the shared detector back."""
-    yield
-    if 'robot' in request.fixturenames:
-        robot = request.getfixturevalue('robot')
-        for name, value in (
-            ('smallest_face', 0),
-            ('search', 'exhaustive'),
-            ('windows_per_frame', 3),
-            ('tracking', False),
-            ('overlay_windows', False),
-        ):
-            assert robot.set_parameter(name, value).successful
+@pytest.fixture(scope='module')
+def shared():
+    with detector_starter() as start:
+        yield start()[1]
+
+
+@pytest.fixture
+def robot(shared):
+    """A robot around a detector whose parameters a test may leave as it likes."""
+    assert shared.set_parameters_at_once(**DEFAULTS).successful
+    shared.ask(frame_at(PORTRAIT))
+    return shared
 
 
 def setting(robot, **values):
-    for name, value in values.items():
-        result = robot.set_parameter(name, value)
-        assert result.successful, result.reason
+    result = robot.set_parameters_at_once(**values)
+    assert result.successful, result.reason
 
 
-def ids_of(answer):
-    return [detection.id for detection in answer.detections]
-
-
-def test_smallest_face_search_and_tracking_take_effect_with_the_next_image(robot, far_scene):
-    assert len(robot.ask(frame_at(far_scene)).detections) <= 1
-    setting(robot, smallest_face=16)
-    everyone = ids_of(robot.ask(frame_at(far_scene)))
-    assert len(everyone) == 5
-    assert set(everyone) == {''}
+def test_search_and_tracking_take_effect_with_the_next_image(robot, far_scene):
+    assert len(ids_of(robot.ask(frame_at(far_scene)))) <= 1
+    setting(robot, **FAR)
+    assert ids_of(robot.ask(frame_at(far_scene))) == [''] * 5
     setting(robot, tracking=True)
     first = ids_of(robot.ask(frame_at(far_scene)))
-    assert len(set(first)) == 5 and '' not in first
-    setting(robot, search='scan', windows_per_frame=1)
-    # Those that are not looked for this time are carried along.
-    assert set(ids_of(robot.ask(frame_at(far_scene)))) == set(first)
-    setting(robot, smallest_face=0, search='exhaustive', tracking=False)
-    assert len(robot.ask(frame_at(far_scene)).detections) <= 1
+    assert len(set(first)) == 5
+    assert all(re.fullmatch(r'f\d{4}', name) for name in first)
+    setting(robot, search='scan', tiles_per_frame=1)
+    # Those that are not looked for this time are predicted.
+    assert set(ids_of(robot.ask(frame_at(far_scene), once=True))) == set(first)
+    setting(robot, **DEFAULTS)
+    assert len(ids_of(robot.ask(frame_at(far_scene)))) <= 1
 
 
-def test_a_scan_finds_all_within_its_bound_and_their_ids_stay(robot, far_scene):
-    setting(robot, smallest_face=16, search='scan', windows_per_frame=4, tracking=True)
-    windows = len(levels(960, 540, 16, 1 / 14).windows)
+def test_a_scan_finds_all_within_its_bound_and_their_ids_stay(robot, far_scene, tiles):
+    setting(robot, **SCAN)
     answers = []
-    for i in range(windows):
+    for i in range(tiles):
         # The camera pans slowly.
-        answers.append(ids_of(robot.ask(frame_at(np.roll(far_scene, i, axis=1)))))
+        image = frame_at(np.roll(far_scene, i, axis=1))
+        answers.append(ids_of(robot.ask(image, once=True)))
     for ids in answers:
-        assert len(set(ids)) == len(ids) and '' not in ids
-    later = answers[windows // 2 :]
+        assert len(set(ids)) == len(ids)
+        assert '' not in ids
+    later = answers[tiles // 2 :]
     assert min(map(len, later)) >= 4
     assert len(set.intersection(*map(set, later))) >= 4
+
+
+def test_diagnostics_tell_where_is_searched(robot, far_scene, tiles):
+    def told():
+        return robot.status('image_raw')[2].get('tiles', '')
+
+    setting(robot, **SCAN)
+    robot.ask(frame_at(far_scene))
     robot.until(
-        lambda: robot.status('image_raw')[2].get('searched')
-        == f'4 of {windows} windows, for faces from 16 pixels; each window within '
-        f'{2 * windows} images',
-        'diagnostics tell where it is searched',
+        lambda: told().startswith(f'4 of {tiles} tiles') and f'{2 * tiles} images' in told(),
+        'some tiles of an image',
     )
     setting(robot, search='exhaustive')
-    assert len(ids_of(robot.ask(frame_at(far_scene)))) == 5
-    robot.until(
-        lambda: robot.status('image_raw')[2].get('searched')
-        == f'{windows} of {windows} windows, for faces from 16 pixels',
-        'diagnostics tell that it is searched everywhere',
-    )
+    robot.ask(frame_at(far_scene))
+    robot.until(lambda: told().startswith(f'{tiles} of {tiles} tiles'), 'all tiles of an image')
 
 
-def test_the_overlay_shows_windows_and_trails(robot, far_scene):
-    overlays = []
-    listener = robot.node.create_subscription(Image, 'faces/overlay', overlays.append, 10)
-    robot.until(lambda: robot.ask(frame_at(far_scene)) and overlays, 'an overlay comes')
+def test_the_overlay_shows_tiles_and_trails(robot, far_scene):
+    overlays = robot.watch('faces/overlay')
+    robot.publish_until(lambda: overlays, lambda: frame_at(far_scene), 'an overlay comes')
 
     def overlay(pixels):
         image = frame_at(pixels)
@@ -136,67 +125,31 @@ def test_the_overlay_shows_windows_and_trails(robot, far_scene):
     def drawn(picture, color):
         return int((np.abs(picture.astype(int) - color).max(axis=2) <= 2).sum())
 
-    setting(robot, smallest_face=16)
+    setting(robot, **FAR)
     plain = overlay(far_scene)
-    setting(robot, overlay_windows=True)
-    windows = overlay(far_scene)
-    assert drawn(windows, WINDOW_COLOR) > drawn(plain, WINDOW_COLOR) + 5000
-    assert (windows == plain).all(axis=2).mean() > 0.9
-    setting(robot, overlay_windows=False, tracking=True)
+    setting(robot, overlay_tiles=True)
+    with_tiles = overlay(far_scene)
+    assert drawn(with_tiles, TILE_COLOR) > drawn(plain, TILE_COLOR) + 5000
+    assert (with_tiles == plain).all(axis=2).mean() > 0.9
+    setting(robot, overlay_tiles=False, tracking=True)
     for i in range(4):
-        trails = overlay(np.roll(far_scene, 8 * i, axis=1))
-    assert drawn(trails, TRAIL_COLOR) > drawn(plain, TRAIL_COLOR) + 20
-    robot.node.destroy_subscription(listener)
+        with_trails = overlay(np.roll(far_scene, 8 * i, axis=1))
+    assert drawn(with_trails, TRAIL_COLOR) > drawn(plain, TRAIL_COLOR) + 20
 
 
-@pytest.mark.parametrize(
-    ('name', 'value'),
-    [
-        ('smallest_face', -1),
-        ('windows_per_frame', 0),
-        ('track_lost_after', 0.0),
-        ('search', 'everywhere'),
-    ],
-)
-def test_what_cannot_work_is_refused_while_it_runs(robot, small, name, value):
-    result = robot.set_parameter(name, value)
-    assert not result.successful
-    assert name in result.reason
-    assert len(robot.ask(frame_at(small)).detections) == 1
-
-
-@pytest.mark.parametrize(
-    ('parameter', 'sentence'),
-    [
-        ('smallest_face:=-1', "'smallest_face' is -1; it must be a whole number from 0 to 4096"),
-        ('windows_per_frame:=0', "'windows_per_frame' is 0; it must be a whole number from 1 to"),
-    ],
-)
-def test_what_cannot_work_is_refused_at_the_start(parameter, sentence):
-    code, printed = start_detector(parameter).wait()
-    assert code == 1
-    assert sentence in printed
-
-
-def test_ids_belong_to_their_camera_and_what_is_not_searched_is_warned_of_once(small):
-    node = start_detector(
-        'image_topics:=[a/image_raw, b/image_raw]', 'tracking:=true', 'smallest_face:=100'
-    )
-    robot = Robot(node.namespace, faces=False)
-    try:
+def test_a_smallest_face_that_the_whole_image_shows_is_warned_of_once_a_camera():
+    with detector_starter() as start:
+        node, robot = start(
+            *('image_topics:=[a/image_raw, b/image_raw]', 'smallest_face:=100'), faces=False
+        )
         for name in 'ab':
-            robot.listen(f'{name}/faces', robot.faces.append)
+            robot.listen(f'{name}/faces')
         for name in 'aaabb':
-            image = frame_at(small)
-            image.header.frame_id = name
-            assert ids_of(robot.ask(image, topic=f'{name}/image_raw')) == ['1']
-        robot.close()
-        code, _, printed = node.interrupt()
-    finally:
-        node.kill()
+            robot.ask(frame_at(PORTRAIT), topic=f'{name}/image_raw')
+        code, printed = node.interrupt()
     assert code == 0
     warnings = [line for line in printed.splitlines() if 'smallest_face is 100' in line]
     assert len(warnings) == 2
     for name, line in zip('ab', warnings):
         assert '[WARN]' in line
-        assert f'{node.namespace}/{name}/image_raw: smallest_face is 100, but one look at' in line
+        assert f'{node.namespace}/{name}/image_raw' in line

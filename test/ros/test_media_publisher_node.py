@@ -4,30 +4,43 @@ import cv2
 import numpy as np
 import pytest
 from conftest import PICTURES
-from ros_fixtures import NodeProcess, Robot
-from sensor_msgs.msg import Image
+from ros_fixtures import NodeProcess, Robot, as_arguments
 
 from blazeface_ros.ros.images import frame_from_message
 
+pytestmark = pytest.mark.ros
+
 
 @pytest.fixture
-def received(request):
-    """Start it with parameters; returns what it published and the process."""
+def start():
+    """Starts a media publisher with parameters; returns its process."""
     started = []
 
-    def start(*parameters, images=3):
-        arguments = [word for parameter in parameters for word in ('-p', parameter)]
-        process = NodeProcess('media_publisher_node', *arguments)
-        robot = Robot(process.namespace)
-        started.extend([robot.close, process.kill])
-        messages = []
-        robot.node.create_subscription(Image, 'image_raw', messages.append, 10)
+    def start(*parameters):
+        started.append(NodeProcess('media_publisher_node', *as_arguments(parameters)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def received(start):
+    """Starts it with parameters; returns what it published and the process."""
+    robots = []
+
+    def received(*parameters, images):
+        process = start(*parameters)
+        process.until_it_logs()
+        robots.append(robot := Robot(process.namespace, faces=False))
+        messages = robot.watch('image_raw')
         robot.until(lambda: len(messages) >= images, f'{images} images come')
         return messages, process
 
-    yield start
-    for finish in started:
-        finish()
+    yield received
+    for robot in robots:
+        robot.close()
 
 
 def test_a_picture_is_published_over_and_over_with_rising_stamps(received, astronaut):
@@ -36,10 +49,8 @@ def test_a_picture_is_published_over_and_over_with_rising_stamps(received, astro
     for message in messages:
         np.testing.assert_array_equal(frame_from_message(message).pixels, astronaut)
         assert message.header.frame_id == 'eye'
-    stamps = [m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in messages]
-    intervals = np.diff(stamps)
-    assert (intervals > 0).all()
-    assert np.median(intervals) < 0.035, 'every tick has its image'
+    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
+    assert stamps == sorted(set(stamps))
 
 
 def test_without_a_source_it_shows_the_bundled_scene(received, scene):
@@ -47,17 +58,16 @@ def test_without_a_source_it_shows_the_bundled_scene(received, scene):
     np.testing.assert_array_equal(frame_from_message(messages[0]).pixels, scene)
 
 
-def test_a_folder_is_shown_in_order_of_names_and_what_is_unreadable_named(received, tmp_path):
+def test_all_pictures_of_a_folder_are_shown_and_what_is_unreadable_is_named(received, tmp_path):
     for name, value in (('b.png', 2), ('a.png', 1)):
         cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), value, np.uint8))
     (tmp_path / 'aa.jpg').write_text('no picture')
     (tmp_path / 'notes.txt').write_text('passed over')
     messages, process = received(f'source:={tmp_path}', 'rate:=50', images=6)
-    values = [frame_from_message(message).pixels[0, 0, 0] for message in messages]
-    assert values[:6] in ([1, 2, 1, 2, 1, 2], [2, 1, 2, 1, 2, 1])
-    code, _, printed = process.interrupt()
+    assert {frame_from_message(message).pixels[0, 0, 0] for message in messages} == {1, 2}
+    code, printed = process.interrupt()
     assert code == 0, printed
-    assert printed.count("aa.jpg' is not a picture") == 1
+    assert printed.count("aa.jpg'") == 1
     assert 'notes.txt' not in printed
 
 
@@ -69,17 +79,14 @@ def test_a_video_is_shown_at_its_own_rate(received, tmp_path):
     video.release()
     messages, process = received(f'source:={file}', images=4)
     assert {(message.width, message.height) for message in messages} == {(64, 48)}
-    _, _, printed = process.interrupt()
+    _, printed = process.interrupt()
     assert 'at 20 Hz' in printed
 
 
-def test_without_loop_it_ends_by_itself():
-    source = PICTURES / 'astronaut.png'
-    code, printed = NodeProcess(
-        'media_publisher_node', '-p', f'source:={source}', '-p', 'loop:=false'
-    ).wait()
+def test_without_loop_it_ends_by_itself(start):
+    code, printed = start(f'source:={PICTURES / "astronaut.png"}', 'loop:=false').wait()
     assert code == 0
-    assert 'the end, after 1 frames' in printed
+    assert 'after 1 frames' in printed
 
 
 @pytest.mark.parametrize(
@@ -90,8 +97,15 @@ def test_without_loop_it_ends_by_itself():
         ('99', 'webcam 99 cannot be opened'),
     ],
 )
-def test_a_source_that_shows_nothing_ends_it_with_a_sentence(source, sentence):
-    code, printed = NodeProcess('media_publisher_node', '-p', f'source:={source}').wait()
+def test_a_source_that_shows_nothing_ends_it_with_a_sentence(start, source, sentence):
+    code, printed = start(f'source:={source}').wait()
     assert code == 1
     assert sentence in printed
     assert 'Traceback' not in printed
+
+
+def test_a_wrong_parameter_ends_it_with_what_is_allowed(start):
+    code, printed = start('rate:=-1.0').wait()
+    assert code == 1
+    assert "parameter 'rate' is -1.0; it must be a number from 0.0 to" in printed
+    assert len(printed.strip().splitlines()) == 1

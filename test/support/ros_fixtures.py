@@ -1,26 +1,60 @@
-"""Real nodes in processes of their own, and a camera and listener that talk to them."""
+"""Real nodes in processes of their own, and a robot around them that talks to them.
+
+Nothing here depends on how fast the machine is. `TIMEOUT` only bounds tests that fail.
+"""
 
 import array
 import itertools
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import ExitStack, contextmanager
 
+import cv2
 import numpy as np
 import rclpy
+from conftest import PICTURES
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.srv import SetParameters
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Log
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool
 from vision_msgs.msg import Detection2DArray
 
-TIMEOUT = 20.0
+from blazeface_ros.ros.qos import LATCHED_QOS
+
+TIMEOUT = 60.0
+#: Seconds after which an image is published again if it may have been lost.
+REPEAT_PERIOD = 0.5
+#: Seconds between two interrupts, and between two looks at what a node has logged.
+INTERRUPT_PERIOD = LOG_PERIOD = 0.01
+
+DETECTOR_SERVICES = {
+    'change_state': ChangeState,
+    'get_state': GetState,
+    'set_parameters': SetParameters,
+    'set_parameters_atomically': SetParametersAtomically,
+    'enable': SetBool,
+}
+
+#: A picture with one face that is quick to send, uint8 [256, 256, 3] bgr.
+PORTRAIT = cv2.resize(cv2.imread(str(PICTURES / 'astronaut.png')), (256, 256))
+
 _numbers = itertools.count()
+_stamps = itertools.count(1)
+
+
+def as_arguments(parameters):
+    """Parameters such as 'lazy:=false' as the arguments of a node."""
+    return [word for parameter in parameters for word in ('-p', parameter)]
 
 
 class NodeProcess:
@@ -30,19 +64,21 @@ class NodeProcess:
         module: of `blazeface_ros.ros`.
         arguments: after --ros-args.
         environment: of the process; None: as this one's.
+        folder: in which it is started; None: the current one.
     """
 
-    def __init__(self, module, *arguments, environment=None):
+    def __init__(self, module, *arguments, environment=None, folder=None):
         self.namespace = f'/test{next(_numbers)}'
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [
                 *(sys.executable, '-u', '-m', f'blazeface_ros.ros.{module}'),
                 *('--ros-args', '-r', f'__ns:={self.namespace}', *arguments),
             ],
-            stdout=subprocess.PIPE,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
-            text=True,
             env=environment,
+            cwd=folder,
         )
 
     @property
@@ -53,28 +89,52 @@ class NodeProcess:
     def alive(self):
         return self._process.poll() is None
 
-    def interrupt(self, times=1):
-        """Ctrl-C. Returns the exit code, the seconds it took, and all it printed."""
-        begin = time.monotonic()
-        for _ in range(times):
+    @property
+    def printed(self):
+        """All that it has printed so far."""
+        size = os.fstat(self._log.fileno()).st_size
+        # The process writes where the file stands, and so nothing here may move that.
+        return os.pread(self._log.fileno(), size, 0).decode()
+
+    def until_it_logs(self):
+        """Wait until it has logged anything: it has then begun.
+
+        Who comes after it finds it at once. Two that come at the same time may miss each other's
+        announcements, and in Fast DDS the next ones come after three seconds.
+        """
+        end = time.monotonic() + TIMEOUT
+        while not self.printed:
+            assert time.monotonic() < end, 'the node says nothing'
+            time.sleep(LOG_PERIOD)
+
+    def interrupt(self, over_and_over=False):
+        """Ctrl-C, once or until it has ended. Returns the exit code and all it printed."""
+        self._process.send_signal(signal.SIGINT)
+        end = time.monotonic() + TIMEOUT
+        while over_and_over and self.alive:
+            assert time.monotonic() < end, self.printed
             self._process.send_signal(signal.SIGINT)
-            time.sleep(0.01)
-        code, printed = self.wait()
-        return code, time.monotonic() - begin, printed
+            time.sleep(INTERRUPT_PERIOD)
+        return self.wait()
 
     def wait(self):
         """Wait for it to end by itself. Returns the exit code and all it printed."""
-        printed, _ = self._process.communicate(timeout=TIMEOUT)
-        return self._process.returncode, printed
+        return self._process.wait(TIMEOUT), self.printed
 
     def kill(self):
         if self.alive:
             self._process.kill()
-        self._process.communicate()
+            self._process.wait()
+        self._log.close()
 
 
 class Robot:
-    """The rest of the robot: publishes images to a node and hears its answers."""
+    """The rest of the robot: publishes images to a node and hears its answers.
+
+    Args:
+        namespace: of the node.
+        faces: whether to listen to the faces.
+    """
 
     def __init__(self, namespace, faces=True):
         self._context = rclpy.Context()
@@ -85,17 +145,33 @@ class Robot:
         self._cameras = {}
         self.faces = []
         self._diagnostics = {}
+        self._is_known = False
+        self._clients = {
+            name: self.node.create_client(kind, f'detector/{name}')
+            for name, kind in DETECTOR_SERVICES.items()
+        }
         if faces:
-            self.listen('faces', self.faces.append)
+            self.listen('faces')
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.node.create_subscription(Log, '/rosout', self._on_log, LATCHED_QOS)
 
-    def listen(self, topic, callback):
-        """Hear the faces on a topic."""
-        return self.node.create_subscription(Detection2DArray, topic, callback, 100)
+    def listen(self, topic):
+        """Hear the faces on a topic, among all others."""
+        return self.node.create_subscription(Detection2DArray, topic, self.faces.append, 100)
+
+    def watch(self, topic, kind=Image):
+        """Receive what comes on a topic; returns the list that it is added to."""
+        messages = []
+        self.node.create_subscription(kind, topic, messages.append, 100)
+        return messages
+
+    def _on_log(self, log):
+        self._is_known |= log.name == f'{self.node.get_namespace()}/detector'[1:].replace('/', '.')
 
     def _on_diagnostics(self, array):
         for status in array.status:
             if f'/{status.name}'.startswith(f'{self.node.get_namespace()}/'):
+                self._is_known = True
                 name = status.name.partition(': ')[2]
                 self._diagnostics[name.removeprefix(f'{self.node.get_namespace()}/')] = status
 
@@ -106,34 +182,45 @@ class Robot:
             return None, '', {}
         return status.level, status.message, {entry.key: entry.value for entry in status.values}
 
-    def count(self, key):
-        """A count in the latest diagnostics of the camera, 0 before there are any."""
-        return int(self.status('image_raw')[2].get(key, 0))
+    def count(self, key, camera='image_raw'):
+        """A count in the latest diagnostics of a camera, 0 before there are any."""
+        return int(self.status(camera)[2].get(key, 0))
 
-    def call(self, service_type, name, request):
-        """Call a service. Returns the answer and the seconds it took."""
-        client = self.node.create_client(service_type, name)
+    def request(self, name, **values):
+        """Call a service of the detector. Returns the answer."""
+        client = self._clients[name]
         self.until(client.service_is_ready, f'service {name} is there')
-        begin = time.monotonic()
-        future = client.call_async(request)
+        # An answer is lost if the node does not know the client yet. What the node publishes comes
+        # to subscriptions that were made after the client, and so it knows the client as well.
+        self.until(lambda: self._is_known, 'the node knows who asks')
+        future = client.call_async(DETECTOR_SERVICES[name].Request(**values))
         self.until(future.done, f'service {name} answers')
-        seconds = time.monotonic() - begin
-        self.node.destroy_client(client)
-        return future.result(), seconds
+        return future.result()
 
     def change_state(self, transition):
         """Walk one transition of the detector's lifecycle; returns whether it went."""
-        request = ChangeState.Request(transition=Transition(id=transition))
-        return self.call(ChangeState, 'detector/change_state', request)[0].success
+        return self.request('change_state', transition=Transition(id=transition)).success
+
+    def state(self):
+        """The name of the detector's state."""
+        return self.request('get_state').current_state.label
+
+    def enable(self, on):
+        """Turn the detector on or off; returns whether it took it."""
+        return self.request('enable', data=on).success
 
     def set_parameter(self, name, value):
         """Set a parameter of the detector; returns the result."""
         message = Parameter(name, value=value).to_parameter_msg()
-        request = SetParameters.Request(parameters=[message])
-        return self.call(SetParameters, 'detector/set_parameters', request)[0].results[0]
+        return self.request('set_parameters', parameters=[message]).results[0]
+
+    def set_parameters_at_once(self, **values):
+        """Set several parameters of the detector, all or none; returns the result."""
+        messages = [Parameter(name, value=v).to_parameter_msg() for name, v in values.items()]
+        return self.request('set_parameters_atomically', parameters=messages).result
 
     def camera(self, reliability=ReliabilityPolicy.RELIABLE, topic='image_raw'):
-        """A publisher of images, connected to the node."""
+        """A publisher of images, to which the node subscribes."""
         key = (reliability, topic)
         if key not in self._cameras:
             publisher = self.node.create_publisher(
@@ -156,32 +243,45 @@ class Robot:
         """What the node said of an image, if it has."""
         return next((m for m in reversed(self.faces) if m.header == image.header), None)
 
-    def ask(self, image, **camera):
-        """Publish an image, and again until it is answered. Returns the answer."""
-        return self.ask_through(self.camera(**camera), image)
+    def ask(self, image, once=False, **camera):
+        """Publish an image, and again until it is answered. Returns the answer.
 
-    def ask_through(self, publisher, image):
+        Args:
+            image: the image.
+            once: publish it only once. It arrives if the node has answered this camera before.
+            camera: arguments for `camera`.
+        """
+        return self.ask_through(self.camera(**camera), image, once)
+
+    def ask_through(self, publisher, image, once=False):
         """The same through a publisher of the caller's."""
         # The very first images may go before the connection stands on both sides.
         end = time.monotonic() + TIMEOUT
+        publish_next = -1.0
         while not (found := self.answer(image)):
-            publisher.publish(image)
-            self.spin(0.5, lambda: self.answer(image) is not None)
-            assert time.monotonic() < end, f'no answer to {image.encoding} {image.header}'
+            now = time.monotonic()
+            assert now < end, f'no answer to an image with {image.header}'
+            if publish_next < 0 or (now > publish_next and not once):
+                publisher.publish(image)
+                publish_next = now + REPEAT_PERIOD
+            self.spin_once()
         return found
 
-    def spin(self, seconds, stop=lambda: False):
-        """Let messages come for a time, or until something holds."""
-        end = time.monotonic() + seconds
-        while not stop() and (left := end - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=min(left, 0.05))
+    def spin_once(self):
+        """Let one message come, if there is one soon."""
+        self._executor.spin_once(timeout_sec=0.02)
 
     def until(self, condition, what):
         """Wait for something to hold; fail with its name otherwise."""
         end = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < end, f'never happened: {what}'
-            self.spin(0.05)
+            self.spin_once()
+
+    def publish_until(self, condition, make_image, what):
+        """Publish images over and over until something holds."""
+        camera = self.camera()
+        self.until(lambda: condition() or camera.publish(make_image()), what)
 
     def close(self):
         self._executor.shutdown()
@@ -189,17 +289,74 @@ class Robot:
         rclpy.shutdown(context=self._context)
 
 
-_stamps = itertools.count(1)
+@contextmanager
+def detector_starter():
+    """Gives a function that starts detectors.
+
+    It takes parameters such as 'lazy:=false', `arguments` for the node, and those of `Robot`. It
+    returns the node's process and the robot around it. Both end with the context.
+    """
+    with ExitStack() as started:
+
+        def start(*parameters, arguments=(), **options):
+            node = NodeProcess(
+                'detector_node', '-p', 'threads:=1', *as_arguments(parameters), *arguments
+            )
+            started.callback(node.kill)
+            if 'autostart:=false' not in parameters:
+                node.until_it_logs()
+            robot = Robot(node.namespace, **options)
+            started.callback(robot.close)
+            return node, robot
+
+        yield start
+
+
+def refusal(*arguments):
+    """Start a detector that refuses to; returns the exit code and all it printed."""
+    node = NodeProcess('detector_node', *arguments)
+    try:
+        return node.wait()
+    finally:
+        node.kill()
 
 
 def image_message(pixels, encoding='bgr8', padding=0):
     """An image with a header no other one has, its rows padded by some bytes of rubbish."""
     rows = np.ascontiguousarray(pixels).reshape(pixels.shape[0], -1).view('uint8')
     message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
-    message.header.stamp.sec = next(_stamps)
-    message.header.stamp.nanosec = 123456789
-    message.header.frame_id = 'camera_optical_frame'
+    _stamp(message.header)
     message.step = rows.shape[1] + padding
     data = b''.join(row.tobytes() + b'\xa5' * padding for row in rows)
     message.data = array.array('B', data)
     return message
+
+
+def compressed_message(data, kind='jpeg'):
+    """A compressed image of some bytes, with a header no other one has."""
+    message = CompressedImage(format=kind, data=array.array('B', bytes(data)))
+    _stamp(message.header)
+    return message
+
+
+def encoded(pixels, suffix='.jpg', quality=95):
+    """A picture as a compressed image."""
+    data = cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return compressed_message(data.tobytes(), suffix[1:])
+
+
+def _stamp(header):
+    header.stamp.sec = next(_stamps)
+    header.stamp.nanosec = 123456789
+    header.frame_id = 'camera_optical_frame'
+
+
+def set_time(message, seconds):
+    """Give a message a stamp."""
+    message.header.stamp.sec = int(seconds)
+    message.header.stamp.nanosec = round(seconds % 1 * 1e9)
+    return message
+
+
+def ids_of(answer):
+    return [detection.id for detection in answer.detections]

@@ -1,0 +1,91 @@
+"""How the detector's process starts and ends."""
+
+import numpy as np
+import pytest
+from ros_fixtures import PORTRAIT, detector_starter, image_message, refusal
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def start():
+    with detector_starter() as start:
+        yield start
+
+
+def test_the_module_starts_in_any_folder_and_needs_no_parameters(start, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    node, robot = start()
+    assert len(robot.ask(image_message(PORTRAIT)).detections) == 1
+    code, printed = node.interrupt()
+    assert (code, 'Traceback' in printed) == (0, False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ('parameter', 'sentence'),
+    [
+        (
+            'score_threshold:=2.0',
+            "parameter 'score_threshold' is 2.0; it must be a number from 0.0 to 1.0",
+        ),
+        ('windows_per_frame:=4', "parameter 'windows_per_frame' is now called 'tiles_per_frame'"),
+        ('overlay_windows:=true', "parameter 'overlay_windows' is now called 'overlay_tiles'"),
+        ('device:=gpu9', "device 'gpu9' is unknown to backend 'onnxruntime'"),
+        ('model:=/nowhere.onnx', "model '/nowhere.onnx' is neither a known name"),
+        ('image_topics:=[a, b]', "parameter 'face_topics' is []; it must have a topic of its own"),
+    ],
+)
+def test_a_wrong_parameter_ends_it_at_once_with_one_sentence(parameter, sentence):
+    code, printed = refusal('-p', parameter)
+    assert code == 1
+    assert sentence in printed
+    assert len(printed.strip().splitlines()) == 1
+
+
+def test_one_camera_under_two_names_is_refused():
+    code, printed = refusal(
+        '-r', 'b/image:=a/image', '-p', 'image_topics:=[a/image, b/image]'
+    )
+    assert code == 1
+    assert 'it must name each camera once' in printed
+
+
+def test_whole_numbers_are_taken_for_numbers(start):
+    _, robot = start('score_threshold:=1')
+    assert robot.ask(image_message(PORTRAIT)).detections == []
+
+
+def test_an_interrupt_ends_it_with_exit_code_0(start):
+    node, robot = start()
+    robot.ask(image_message(PORTRAIT))
+    code, printed = node.interrupt()
+    assert code == 0, printed
+    assert 'Traceback' not in printed
+
+
+def test_many_interrupts_end_it_with_exit_code_0_as_well(start):
+    node, robot = start()
+    robot.ask(image_message(PORTRAIT))
+    code, printed = node.interrupt(over_and_over=True)
+    assert code == 0, printed
+    assert 'Traceback' not in printed
+
+
+def test_an_interrupt_under_load_ends_it_with_exit_code_0(start):
+    node, robot = start('smallest_face:=16', 'queue_size:=8')
+    large = np.tile(PORTRAIT, (2, 4, 1))
+    robot.ask(image_message(large))
+    for _ in range(4):
+        robot.camera().publish(image_message(large))
+    code, printed = node.interrupt()
+    assert code == 0, printed
+    assert 'Traceback' not in printed
+    assert 'lost' not in printed
+
+
+def test_an_interrupt_while_it_waits_to_be_configured_ends_it_too(start):
+    node, robot = start('autostart:=false')
+    assert robot.state() == 'unconfigured'
+    code, printed = node.interrupt()
+    assert (code, printed) == (0, '')
