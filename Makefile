@@ -31,7 +31,7 @@ demo:
 # A ROS that is sourced stays out of this environment: its plugins for pytest need ROS themselves.
 quick: export PYTHONPATH =
 quick: $(QUICK_VENV)/ready
-	@$(QUICK_VENV)/bin/python -m pytest -n auto -m 'not ros and not torch and not long'
+	@$(QUICK_VENV)/bin/python -m pytest -n auto --dist loadfile -m 'not ros and not torch and not long'
 
 # This file is made last, and so an interrupted setup starts anew.
 $(QUICK_VENV)/ready: setup.py package.xml $(QUICK_REQUIREMENTS)

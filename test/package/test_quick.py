@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
 from shared import ROOT
+
+# Where ROS and PyTorch are missing anyway, the quick tests themselves show this.
+pytestmark = [pytest.mark.ros, pytest.mark.torch]
 
 #: What the environment of `make quick` does not have.
 MISSING = (
