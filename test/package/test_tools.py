@@ -42,6 +42,22 @@ def test_a_scan_is_measured_beside_an_exhaustive_search():
     assert [row.split()[0] for row in rows] == ['exhaustive', 'scan']
 
 
+@pytest.mark.long
+def test_a_scan_finds_nearly_what_an_exhaustive_search_finds_and_ids_stay():
+    done = run_tool('measure_scan.py', '--clips', '2')
+    assert done.returncode == 0, done.stderr
+    recall, false, changed, persons = {}, {}, {}, {}
+    for row in done.stdout.splitlines()[2:]:
+        name, *numbers = row.replace(' of ', ' ').split()
+        recall[name], false[name] = float(numbers[0]), int(numbers[1])
+        changed[name], persons[name] = int(numbers[2]), int(numbers[3])
+    assert recall['exhaustive'] >= 0.95
+    assert recall['scan'] >= 0.9 * recall['exhaustive']
+    assert false['exhaustive'] <= 2  # in 400 frames
+    for name in ('exhaustive', 'scan'):
+        assert changed[name] <= persons[name] / 10
+
+
 def test_the_bundled_scene_is_made_of_the_bundled_portrait(astronaut, scene):
     make_scene = runpy.run_path(str(TOOLS / 'make_scene.py'))['make_scene']
     made = make_scene(astronaut)
