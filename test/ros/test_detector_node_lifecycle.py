@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from ros_fixtures import PORTRAIT, detector_starter, ids_of, image_message, set_time
 
 from blazeface_ros.models.catalogue import find_model
@@ -65,8 +66,8 @@ def test_transitions_that_a_state_does_not_have_are_refused_and_end_nothing(star
                 assert robot.state() == state
         if state in walk:
             assert robot.change_state(walk[state])
-    unknown = Transition(label='no such transition')
-    assert not robot.request('change_state', transition=unknown).success
+    unknown = ChangeState.Request(transition=Transition(label='no such transition'))
+    assert not robot.request(ChangeState, 'detector/change_state', unknown).success
     code, printed = node.interrupt()
     assert code == 0, printed
     assert 'Traceback' not in printed

@@ -77,6 +77,7 @@ def test_closing_gives_back_what_waits_and_nothing_comes_any_more():
     assert not queue.closed
     assert sorted(contents(queue.close())) == [('left', 1), ('left', 2), ('right', 3)]
     assert queue.closed
+    assert queue.close() == []
     queue.put('left', 4)
     assert queue.take() == []
 

@@ -37,12 +37,13 @@ REPEAT_PERIOD = 0.5
 #: Seconds between two interrupts, and between two looks at what a node has logged.
 INTERRUPT_PERIOD = LOG_PERIOD = 0.01
 
+#: Services of the detector that can be called.
 DETECTOR_SERVICES = {
-    'change_state': ChangeState,
-    'get_state': GetState,
-    'set_parameters': SetParameters,
-    'set_parameters_atomically': SetParametersAtomically,
-    'enable': SetBool,
+    'detector/change_state': ChangeState,
+    'detector/get_state': GetState,
+    'detector/set_parameters': SetParameters,
+    'detector/set_parameters_atomically': SetParametersAtomically,
+    'detector/enable': SetBool,
 }
 
 #: A picture with one face that is quick to send, uint8 [256, 256, 3] bgr.
@@ -147,7 +148,7 @@ class Robot:
         self._diagnostics = {}
         self._is_known = False
         self._clients = {
-            name: self.node.create_client(kind, f'detector/{name}')
+            name: self.node.create_client(kind, name)
             for name, kind in DETECTOR_SERVICES.items()
         }
         if faces:
@@ -186,38 +187,44 @@ class Robot:
         """A count in the latest diagnostics of a camera, 0 before there are any."""
         return int(self.status(camera)[2].get(key, 0))
 
-    def request(self, name, **values):
-        """Call a service of the detector. Returns the answer."""
+    def request(self, service_type, name, request):
+        """Call one of `DETECTOR_SERVICES`. Returns the answer."""
         client = self._clients[name]
+        assert client.srv_type is service_type
         self.until(client.service_is_ready, f'service {name} is there')
         # An answer is lost if the node does not know the client yet. What the node publishes comes
         # to subscriptions that were made after the client, and so it knows the client as well.
         self.until(lambda: self._is_known, 'the node knows who asks')
-        future = client.call_async(DETECTOR_SERVICES[name].Request(**values))
+        future = client.call_async(request)
         self.until(future.done, f'service {name} answers')
         return future.result()
 
     def change_state(self, transition):
         """Walk one transition of the detector's lifecycle; returns whether it went."""
-        return self.request('change_state', transition=Transition(id=transition)).success
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return self.request(ChangeState, 'detector/change_state', request).success
 
     def state(self):
         """The name of the detector's state."""
-        return self.request('get_state').current_state.label
+        answer = self.request(GetState, 'detector/get_state', GetState.Request())
+        return answer.current_state.label
 
     def enable(self, on):
         """Turn the detector on or off; returns whether it took it."""
-        return self.request('enable', data=on).success
+        return self.request(SetBool, 'detector/enable', SetBool.Request(data=on)).success
 
     def set_parameter(self, name, value):
         """Set a parameter of the detector; returns the result."""
         message = Parameter(name, value=value).to_parameter_msg()
-        return self.request('set_parameters', parameters=[message]).results[0]
+        request = SetParameters.Request(parameters=[message])
+        return self.request(SetParameters, 'detector/set_parameters', request).results[0]
 
     def set_parameters_at_once(self, **values):
         """Set several parameters of the detector, all or none; returns the result."""
         messages = [Parameter(name, value=v).to_parameter_msg() for name, v in values.items()]
-        return self.request('set_parameters_atomically', parameters=messages).result
+        request = SetParametersAtomically.Request(parameters=messages)
+        name = 'detector/set_parameters_atomically'
+        return self.request(SetParametersAtomically, name, request).result
 
     def camera(self, reliability=ReliabilityPolicy.RELIABLE, topic='image_raw'):
         """A publisher of images, to which the node subscribes."""
