@@ -30,7 +30,6 @@ def test_the_module_starts_in_any_folder_and_needs_no_parameters(start, tmp_path
             "parameter 'score_threshold' is 2.0; it must be a number from 0.0 to 1.0",
         ),
         ('windows_per_frame:=4', "parameter 'windows_per_frame' is now called 'tiles_per_frame'"),
-        ('overlay_windows:=true', "parameter 'overlay_windows' is now called 'overlay_tiles'"),
         ('device:=gpu9', "device 'gpu9' is unknown to backend 'onnxruntime'"),
         ('model:=/nowhere.onnx', "model '/nowhere.onnx' is neither a known name"),
         ('image_topics:=[a, b]', "parameter 'face_topics' is []; it must have a topic of its own"),

@@ -50,7 +50,7 @@ def tiles():
 @pytest.fixture(scope='module')
 def shared():
     with detector_starter() as start:
-        yield start()[1]
+        yield start('threads:=0')[1]
 
 
 @pytest.fixture

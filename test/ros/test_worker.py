@@ -274,7 +274,7 @@ def test_a_change_of_several_parameters_counts_for_one_batch_whole(robot, make_b
     changing.start()
     seen = Counter()
     try:
-        while min(seen[False], seen[True]) < 30:
+        while min(seen[False], seen[True]) < 15:
             bench.ask(PORTRAIT)
             result = bench.counts().last_result
             is_far = len(result.plan.tiles) > 1
