@@ -1,5 +1,7 @@
 """BlazeFace for robots: faces with six keypoints, from arrays or from ROS 2 images."""
 
+from importlib import metadata
+
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.drawing import draw_faces
 from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
@@ -8,7 +10,7 @@ from blazeface_ros.core.pipeline import CameraFrame, FacePipeline, FrameResult
 from blazeface_ros.core.settings import PipelineSettings
 from blazeface_ros.errors import BlazeFaceError
 
-__version__ = '0.1.0'
+__version__: str
 __all__ = [
     'KEYPOINT_NAMES',
     'BlazeFaceError',
@@ -22,3 +24,13 @@ __all__ = [
     '__version__',
     'draw_faces',
 ]
+
+
+def __getattr__(name: str) -> str:
+    """The version stands in package.xml alone; it is looked up when somebody asks for it."""
+    if name != '__version__':
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    try:
+        return metadata.version(__name__)
+    except metadata.PackageNotFoundError:  # a source tree that is not installed
+        return 'unknown'

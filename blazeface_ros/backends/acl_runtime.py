@@ -98,9 +98,9 @@ class AclError(BackendError):
             name, meaning, remedy = CODES.get(code, UNKNOWN_CODE)
             text = f'{self.function} failed with {code} ({name}: {meaning})'
             if remedy:
-                chip = tell('get_soc_name') or 'see npu-smi info'
+                chip = query('get_soc_name') or 'see npu-smi info'
                 text += f': {remedy.format(chip=chip)}'
-        if details := tell('get_recent_err_msg'):
+        if details := query('get_recent_err_msg'):
             text += f' [{" ".join(details.split())}]'
         super().__init__(text)
 
@@ -132,7 +132,7 @@ def has(function: str) -> bool:
         return False
 
 
-def tell(function: str) -> str:
+def query(function: str) -> str:
     """Call a function that returns a text.
 
     Returns:

@@ -23,8 +23,8 @@ from blazeface_ros.backends.acl_runtime import (
     has,
     need_acl,
     number_of,
+    query,
     runtime,
-    tell,
 )
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import COORDINATES, Model, check_network
@@ -148,7 +148,7 @@ class AscendBackend:
             for index, dims in enumerate(outputs)
         }
         self._outputs = tensors[COORDINATES], tensors[1]
-        chip = tell('get_soc_name') or 'Ascend'
+        chip = query('get_soc_name') or 'Ascend'
         layout = f'uint8 {self._order} (AIPP)' if kind == UINT8 else 'float32 rgb'
         self.description = f'pyACL, {chip} npu:{self._device}, input {layout}'
         return model

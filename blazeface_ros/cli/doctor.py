@@ -141,7 +141,7 @@ def _ascend() -> Section:
     acl = _import('acl') is not None
     return {
         'acl': acl,
-        'soc': acl_runtime.tell('get_soc_name') or None if acl else None,
+        'soc': acl_runtime.query('get_soc_name') or None if acl else None,
         'toolkit': folder,
         'cann': _cann_version(Path(folder)) if folder else None,
         'atc': shutil.which('atc'),

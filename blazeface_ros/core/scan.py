@@ -126,7 +126,7 @@ def share_budget(budget: int, wanted: Sequence[int]) -> list[int]:
 
 
 def _meeting_first(boxes: Array) -> Array:
-    """Boxes [T, 4], those that touch another first: only a look tells there who is who."""
+    """Boxes [T, 4], those that touch another first: a prediction may confuse these faces."""
     touching = intersections(boxes, boxes) > 0
     alone = touching.sum(axis=1) <= 1  # each touches itself
     return boxes[np.argsort(alone, kind='stable')]

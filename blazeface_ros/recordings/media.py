@@ -14,11 +14,11 @@ from blazeface_ros.errors import ConfigurationError, ImageError
 Pixels = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
-#: Frames a second of pictures.
+#: Frames per second of pictures.
 PICTURE_RATE = 10.0
-#: Of a webcam that does not tell: some say 0, -1 or not a number.
+#: Frames per second of a webcam that gives no sensible rate, but 0, -1 or not a number.
 WEBCAM_RATE = 30.0
-#: Faster is taken for a mistake.
+#: A higher rate in frames per second is taken for a mistake.
 FASTEST_RATE = 1000.0
 
 
@@ -26,14 +26,14 @@ def read_picture(file: str | Path) -> Pixels:
     """Read a picture file as uint8 [H, W, 3] in bgr order.
 
     Raises:
-        ImageError: if it is missing or no picture.
+        ImageError: if the file is missing or is not a picture.
     """
     path = Path(file)
     if path.is_dir():
         raise ImageError(f"'{path}' is a folder; name the pictures in it")
     if not path.is_file():
         raise ImageError(f"picture '{path}' does not exist")
-    # Decoded from memory: imread would fail on some systems' file names, and warn on stderr.
+    # Decoded from memory, as imread fails with some systems' file names, and warns on stderr.
     try:
         data = np.fromfile(path, np.uint8)
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
@@ -51,7 +51,7 @@ class Media:
         source: a picture, a folder of pictures, a video, or the index of a webcam.
 
     Attributes:
-        rate: frames a second: a video's or webcam's own, `PICTURE_RATE` for pictures.
+        rate: frames per second: that of the video or webcam, `PICTURE_RATE` for pictures.
         skipped: pictures of a folder that could not be read.
 
     Raises:
@@ -62,7 +62,7 @@ class Media:
         self.skipped: list[str] = []
         self.rate = PICTURE_RATE
         self._pictures: list[Path] = []
-        #: A single picture is decoded once, however often it is shown.
+        #: A single picture, decoded once, however often it is shown.
         self._only: Pixels | None = None
         self._capture: cv2.VideoCapture | None = None
         path = Path(source).expanduser()
@@ -95,9 +95,9 @@ class Media:
         self.rate = rate if 0 < rate <= FASTEST_RATE else WEBCAM_RATE
 
     def frames(self) -> Iterator[Pixels]:
-        """Once through, from the start; uint8 [H, W, 3] in bgr order each."""
+        """All frames once, from the start: uint8 [H, W, 3] in bgr order each."""
         if self._capture is not None:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)  # a webcam does not mind
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)  # a webcam ignores this
             while True:
                 ok, pixels = self._capture.read()
                 if not ok:
@@ -113,6 +113,6 @@ class Media:
                     self.skipped.append(str(error))
 
     def close(self) -> None:
-        """Give a webcam or video back."""
+        """Release a webcam or video."""
         if self._capture is not None:
             self._capture.release()

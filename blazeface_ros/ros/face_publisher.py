@@ -25,7 +25,7 @@ from blazeface_ros.ros.messages import serialize
 from blazeface_ros.ros.parameters import DetectorParameters
 from blazeface_ros.ros.qos import LATCHED_QOS, OVERLAY_QOS, RESULT_QOS
 
-#: The overlay's caption tells the rate of so many of the last images.
+#: The rate in the overlay's caption is that of this many last images.
 RATE_WINDOW = 20
 #: An image that is older than this many nanoseconds, or from the future, has no sensible stamp.
 OLDEST_STAMP_NS = 10**10
@@ -64,7 +64,7 @@ class FacePublisher:
         self._published: deque[float] = deque(maxlen=RATE_WINDOW)
 
     def publish_info(self, info: VisionInfo) -> None:
-        """Tell, also those who subscribe later, what runs the network."""
+        """Publish what runs the network; those who subscribe later receive it, too."""
         self._info.publish(info)
 
     def publish_faces(self, faces: Faces, header: Header) -> None:

@@ -82,7 +82,7 @@ def frame_from_message(message: Image) -> Frame:
         message: it keeps the pixels; do not alter it while the frame is in use.
 
     Returns:
-        A frame that looks into the message's own data wherever the network can sample it there
+        A frame that is a view of the message's own data wherever the network can sample it there
         (8-bit bgr, rgb, bgra, rgba and gray, whatever the step), else a converted copy.
 
     Raises:

@@ -70,7 +70,7 @@ class MediaPublisherNode(Node):
         self._published += 1
 
     def destroy_node(self) -> None:
-        """Give a webcam or video back."""
+        """Release a webcam or video."""
         self._media.close()
         super().destroy_node()
 

@@ -52,7 +52,7 @@ def _detection(numbers: list[float], name: str, header: Header) -> Detection2D:
 
 
 def to_message(faces: Faces, header: Header) -> Detection2DArray:
-    """Make the message that tells of the faces of one image.
+    """Make the message with the faces of one image.
 
     Args:
         faces: in pixels of the image.
@@ -122,7 +122,7 @@ def _template(frame_id: str, id_lengths: tuple[int, ...]) -> _Template | None:
     numbers = marked[np.argsort(-values[marked])]
     words = np.frombuffer(fields, np.uint32)
     stamps = ((words[:-1] == _STAMP_MARK[0]) & (words[1:] == _STAMP_MARK[1])).nonzero()[0]
-    # Only there do both messages have their own letter: fillers between fields are left to chance.
+    # Only there do both messages have their own letter: the bytes between fields are arbitrary.
     a, b = (np.frombuffer(message, np.uint8) for message in (first, second))
     ids = ((a == ord('a')) & (b == ord('b'))).nonzero()[0] - ENCAPSULATION
     found = len(numbers) == marks.size and np.array_equal(values[numbers], marks.ravel())

@@ -65,8 +65,10 @@ def test_a_picture_without_faces_gives_an_empty_message(robot):
 def test_the_overlay_is_the_image_with_its_faces_drawn(robot, detector, astronaut):
     overlays = robot.watch('faces/overlay')
     image = image_message(astronaut)
-    robot.publish_until(lambda: overlays, lambda: image, 'an overlay comes')
-    assert overlays[-1].header == image.header
+    # The first overlay may be that of the image before.
+    robot.publish_until(
+        lambda: overlays and overlays[-1].header == image.header, lambda: image, 'an overlay comes'
+    )
     picture = frame_from_message(overlays[-1]).pixels
     x0, y0, x1, y1 = detector.detect(astronaut).boxes[0].round().astype(int)
     drawn = (picture != astronaut).any(axis=2)
