@@ -1,6 +1,6 @@
 """BlazeFace for robots: faces with six keypoints, from arrays or from ROS 2 images."""
 
-from importlib import metadata
+from typing import TYPE_CHECKING
 
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.drawing import draw_faces
@@ -26,11 +26,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
-    """The version stands in package.xml alone; it is looked up when somebody asks for it."""
-    if name != '__version__':
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    try:
-        return metadata.version(__name__)
-    except metadata.PackageNotFoundError:  # a source tree that is not installed
-        return 'unknown'
+if not TYPE_CHECKING:  # type checkers would accept any attribute
+
+    def __getattr__(name: str) -> str:
+        """The version stands in package.xml alone; it is read when somebody asks for it."""
+        if name != '__version__':
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        from xml.etree import ElementTree
+
+        from blazeface_ros.models.catalogue import shared_file
+
+        return ElementTree.parse(shared_file('package.xml')).findtext('version')

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 from hypothesis import settings
-from shared import PICTURES, ROOT, intersection_over_union  # noqa: F401, imported by tests
+from shared import PICTURES, ROOT
 
 from blazeface_ros import FaceDetector
 from blazeface_ros.lab.ground_truth import GroundTruth
@@ -35,6 +35,15 @@ def pytest_ignore_collect(collection_path):
     marks = re.search(r'^pytestmark = .*(?:\n .*)*', collection_path.read_text(), re.MULTILINE)
     missing = (mark for mark, module in NEEDED_MODULES.items() if not _is_installed(module))
     return True if marks and any(f'mark.{mark}' in marks[0] for mark in missing) else None
+
+
+def pytest_report_header():
+    """Say which tests are left out for that reason."""
+    return [
+        f'left out are the tests that need {module}, which is not installed'
+        for module in NEEDED_MODULES.values()
+        if not _is_installed(module)
+    ]
 
 
 def _is_installed(module):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from acl_double import DEVICE_MEMORY, Gate, Simulation, write_om
 from ascend_support import wait_until
-from conftest import ROOT
+from shared import ROOT
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from ascend_support import FRONT, assert_clean, run_on_double
-from conftest import PICTURES, ROOT
+from shared import PICTURES, ROOT
 
 from blazeface_ros.cli.main import main
 

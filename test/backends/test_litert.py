@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import PICTURES, ROOT
+from shared import PICTURES, ROOT
 
 from blazeface_ros import FaceDetector
 from blazeface_ros.backends import open_backend

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import PICTURES
+from shared import PICTURES
 
 from blazeface_ros import FaceDetector
 from blazeface_ros.backends import onnx_runtime, open_backend

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import PICTURES
+from shared import PICTURES
 
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.cli.main import main

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from shared import ROOT
 
 from blazeface_ros.errors import ModelError
 from blazeface_ros.models.catalogue import (

@@ -2,7 +2,7 @@
 
 import onnx
 import pytest
-from conftest import ROOT
+from shared import ROOT
 
 from blazeface_ros.cli.main import main
 from blazeface_ros.models.catalogue import MODELS, find_original

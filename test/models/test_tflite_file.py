@@ -1,7 +1,7 @@
 """Reading the structure of .tflite files, without the networks in PyTorch."""
 
 import pytest
-from conftest import PICTURES
+from shared import PICTURES
 
 from blazeface_ros.errors import ModelError
 from blazeface_ros.models.catalogue import MODELS, find_original

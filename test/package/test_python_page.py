@@ -7,7 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
+from shared import ROOT
 
 PROGRAMS = re.findall(
     r'```python\n(.*?)```', (ROOT / 'docs' / 'python.md').read_text(encoding='utf-8'), re.DOTALL

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import PICTURES
 from ros_fixtures import NodeProcess, Robot, as_arguments
+from shared import PICTURES
 
 from blazeface_ros.ros.images import frame_from_message
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from conftest import ROOT
+from shared import ROOT
 
 from blazeface_ros.backends import open_backend
 

@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 import cv2
 import numpy as np
 import rclpy
-from conftest import PICTURES
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -26,6 +25,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
+from shared import PICTURES
 from std_srvs.srv import SetBool
 from vision_msgs.msg import Detection2DArray
 
