@@ -1,6 +1,6 @@
 """BlazeFace for robots: faces with six keypoints, from arrays or from ROS 2 images."""
 
-from typing import TYPE_CHECKING
+import typing
 
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.drawing import draw_faces
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # type checkers would accept any attribute
+if not typing.TYPE_CHECKING:  # type checkers would accept any attribute
 
     def __getattr__(name: str) -> str:
         """The version stands in package.xml alone; it is read when somebody asks for it."""
