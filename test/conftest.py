@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,10 @@ from blazeface_ros.lab.ground_truth import GroundTruth
 # machines, nor from another run of the tests on this machine.
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+
+# A shell starts programs in the background with interrupts ignored, and their children inherit it.
+# The programs that the tests interrupt must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The time that an example takes must not decide about a test.
 settings.register_profile('untimed', deadline=None)
