@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -65,7 +65,7 @@ class FrameResult:
 class _CameraState:
     """What the pipeline remembers of one camera."""
 
-    def __init__(self, numbers: itertools.count[int]) -> None:
+    def __init__(self, numbers: Iterator[int]) -> None:
         self.tracker = Tracker(numbers=numbers)
         self.scan_order = ScanOrder()
 
@@ -114,24 +114,34 @@ class FacePipeline:
 
     @classmethod
     def from_detector(
-        cls, detector: FaceDetector, settings: PipelineSettings | None = None
+        cls,
+        detector: FaceDetector,
+        settings: PipelineSettings | None = None,
+        numbers: Iterator[int] | None = None,
     ) -> FacePipeline:
         """A pipeline on a detector that is open already.
 
         Args:
             detector: its network is used; its own settings are not.
             settings: None: the defaults.
+            numbers: gives the numbers of new ids. Pipelines that share it never give the same id.
         """
         pipeline = cls.__new__(cls)
-        pipeline._start(detector, settings or PipelineSettings())
+        pipeline._start(detector, settings or PipelineSettings(), numbers)
         return pipeline
 
-    def _start(self, detector: FaceDetector, settings: PipelineSettings) -> None:
+    def _start(
+        self,
+        detector: FaceDetector,
+        settings: PipelineSettings,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self.detector = detector
         self.settings = settings
         self.stage_seconds: StageSeconds = {}
         self._cameras: dict[str, _CameraState] = {}
-        self._numbers = itertools.count(1)  # of ids, for all cameras
+        # Of ids, for all cameras.
+        self._numbers = itertools.count(1) if numbers is None else numbers
 
     def process(self, picture: Picture, stamp: float, camera: str = '') -> FrameResult:
         """Find the faces of a camera's next frame.

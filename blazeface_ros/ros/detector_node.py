@@ -8,6 +8,7 @@ docs/architecture.md follows one image through all files.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import dataclass
 
@@ -73,6 +74,7 @@ class DetectorNode(RobustLifecycleNode):
         self.abandoned_thread = False
         self._failure: BlazeFaceError | None = None
         self._pipeline: FacePipeline | None = None  # while no worker has it
+        self._id_numbers = itertools.count(1)  # no id is used twice while the node lives
         self._worker: Worker | None = None
         self._network = NetworkCounters()
         self._cameras: list[_Camera] = []
@@ -106,7 +108,7 @@ class DetectorNode(RobustLifecycleNode):
             if not self._live.current.autostart:
                 self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
-        self._pipeline = FacePipeline.from_detector(detector)
+        self._pipeline = self._make_pipeline(detector)
         info = VisionInfo(
             method=f'BlazeFace {detector.model.name} on {detector.backend.description}, '
             f'blazeface_ros {blazeface_ros.__version__}',
@@ -177,10 +179,14 @@ class DetectorNode(RobustLifecycleNode):
             current.model, current.backend, device=current.device, threads=current.threads
         )
 
+    def _make_pipeline(self, detector: FaceDetector) -> FacePipeline:
+        settings = self._live.current
+        return FacePipeline.from_detector(detector, settings, self._id_numbers)
+
     def _usable_pipeline(self) -> FacePipeline:
         """The pipeline with a network that is open; a new one after a worker was abandoned."""
         if self._pipeline is None:
-            return FacePipeline.from_detector(self._open_detector())
+            return self._make_pipeline(self._open_detector())
         if self._pipeline.detector.closed:
             self._pipeline.detector = self._open_detector()
         return self._pipeline

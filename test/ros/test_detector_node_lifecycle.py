@@ -120,7 +120,10 @@ def test_while_it_is_inactive_images_are_neither_answered_nor_counted(start):
     robot.until(lambda: robot.count('received') > received, 'the next is counted')
 
 
-def test_ids_are_not_used_again_after_it_was_inactive(start):
+@pytest.mark.parametrize(
+    'round_trip', [(DEACTIVATE, ACTIVATE), ROUND]
+)
+def test_ids_are_not_used_again_after_it_was_inactive(start, round_trip):
     _, robot = start('tracking:=true')
     seen = []
     for time in (1000, 2000, 3000):
@@ -130,8 +133,8 @@ def test_ids_are_not_used_again_after_it_was_inactive(start):
         (name,) = ids_of(robot.ask(first))
         assert ids_of(robot.ask(again, once=True)) == [name]
         seen.append(name)
-        assert robot.change_state(DEACTIVATE)
-        assert robot.change_state(ACTIVATE)
+        for transition in round_trip:
+            assert robot.change_state(transition)
         robot.until(robot.camera().get_subscription_count, 'it subscribes again')
     assert seen == ['f0001', 'f0002', 'f0003']
 
