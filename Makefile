@@ -45,6 +45,7 @@ $(QUICK_VENV)/ready: setup.py package.xml $(QUICK_REQUIREMENTS)
 lint:
 	@$(SETUP) --extras test
 	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
 test: lint

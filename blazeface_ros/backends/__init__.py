@@ -75,9 +75,7 @@ def open_backend(
         ModelError: if the file cannot be read or does not hold this network.
     """
     if name not in BACKENDS:
-        raise ConfigurationError(
-            f"backend '{name}' is unknown; there are: {', '.join(BACKENDS)}"
-        )
+        raise ConfigurationError(f"backend '{name}' is unknown; there are: {', '.join(BACKENDS)}")
     module, class_name = BACKENDS[name]
     backend_class = getattr(importlib.import_module(module), class_name)
     backend: Backend = backend_class(model, file, device=device, threads=threads)

@@ -82,7 +82,7 @@ class OnnxRuntimeBackend:
         except ImportError as error:
             raise BackendError(
                 "backend 'onnxruntime' needs the Python package onnxruntime "
-                f"({error}): pip install onnxruntime"
+                f'({error}): pip install onnxruntime'
             ) from error
 
         def options(threads: int) -> Any:
@@ -112,7 +112,7 @@ class OnnxRuntimeBackend:
         if provider == CPU and asked and device != 'auto':
             raise BackendError(
                 f"device '{device}' was asked for, but {CPU} would run the network, as "
-                f"{asked[0][0].provider} does not start ({failure or 'its log lines say why'}): "
+                f'{asked[0][0].provider} does not start ({failure or "its log lines say why"}): '
                 "check the device, its driver and its libraries, or use device 'auto' or 'cpu'"
             )
         self.model = self._check(file, model)

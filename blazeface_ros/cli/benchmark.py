@@ -65,9 +65,7 @@ def _add_picture_options(parser: argparse.ArgumentParser) -> None:
         metavar='NAMES',
         help=f'some of {",".join(MODELS)}, separated by commas (default: back)',
     )
-    parser.add_argument(
-        '--device', default='auto', help='device of the backends (default: auto)'
-    )
+    parser.add_argument('--device', default='auto', help='device of the backends (default: auto)')
     parser.add_argument(
         '--size',
         default='1280x720',
@@ -220,9 +218,7 @@ def _names(option: str, value: str, known: Iterable[str]) -> list[str]:
     names = value.split(',')
     for name in names:
         if name not in known:
-            raise ConfigurationError(
-                f"--{option}: '{name}' is not one of: {', '.join(known)}"
-            )
+            raise ConfigurationError(f"--{option}: '{name}' is not one of: {', '.join(known)}")
     return names
 
 

@@ -114,9 +114,7 @@ def tflite_to_torch(options: argparse.Namespace) -> int:
 def torch_to_onnx(options: argparse.Namespace) -> int:
     """Convert to ONNX and compare with PyTorch and LiteRT."""
     target = _target(options)
-    model = conversion.torch_to_onnx(
-        options.file, target, opset=options.opset, batch=options.batch
-    )
+    model = conversion.torch_to_onnx(options.file, target, opset=options.opset, batch=options.batch)
     print(f'{target}: {model.name}')
     return _check_onnx(model, target, options.batch, before=options.file)
 

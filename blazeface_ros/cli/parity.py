@@ -110,9 +110,7 @@ def run(options: argparse.Namespace) -> int:
             print(f'not compared with {other}: {error}')
             continue
         references.append((what, reference))
-        differences += parity.compare(
-            what, tested.backend.infer, reference.backend.infer, inputs
-        )
+        differences += parity.compare(what, tested.backend.infer, reference.backend.infer, inputs)
     if not differences:
         raise ConfigurationError(
             'no other backend is installed to compare with: pip install torch onnx, or '

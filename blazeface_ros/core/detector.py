@@ -74,9 +74,7 @@ class FaceDetector:
             raise ConfigurationError(f'threads is {threads}; it must be from 0 to {MOST_THREADS}')
         named, self.model_file = find_model(model)
         if isinstance(backend, str):
-            backend = open_backend(
-                backend, named, self.model_file, device=device, threads=threads
-            )
+            backend = open_backend(backend, named, self.model_file, device=device, threads=threads)
         self.backend = backend
         self.model = backend.model
         self.closed = False
@@ -114,9 +112,7 @@ class FaceDetector:
         """
         return self.detect_batch_timed(pictures)[0]
 
-    def detect_batch_timed(
-        self, pictures: Sequence[Picture]
-    ) -> tuple[list[Faces], StageSeconds]:
+    def detect_batch_timed(self, pictures: Sequence[Picture]) -> tuple[list[Faces], StageSeconds]:
         """The same, with the seconds of the stages 'sample', 'network' and 'merge'."""
         frames = [Frame.from_picture(picture) for picture in pictures]
         plans = [self.plan(frame.width, frame.height) for frame in frames]
@@ -126,9 +122,7 @@ class FaceDetector:
 
     def plan(self, width: int, height: int) -> TilingPlan:
         """The tiles in which a picture of this size is searched."""
-        return plan_tiles(
-            width, height, self.settings.smallest_face, self.model.smallest_share
-        )
+        return plan_tiles(width, height, self.settings.smallest_face, self.model.smallest_share)
 
     def detect_in_tiles(
         self,
@@ -171,9 +165,7 @@ class FaceDetector:
         """
         return self._run(frames, tiles, score_threshold)[0]
 
-    def merge(
-        self, candidates: Candidates, plan: TilingPlan, settings: DetectionSettings
-    ) -> Faces:
+    def merge(self, candidates: Candidates, plan: TilingPlan, settings: DetectionSettings) -> Faces:
         """The faces that candidates of a frame show, see `merging.merge`."""
         return merging.merge(candidates, plan, settings, self.model.score_threshold)
 
@@ -218,9 +210,7 @@ class FaceDetector:
         seconds['merge'] += time.perf_counter() - begin
         return candidates, seconds
 
-    def _sample(
-        self, frames: Sequence[Frame], tiles: Sequence[Tile]
-    ) -> npt.NDArray[np.float32]:
+    def _sample(self, frames: Sequence[Frame], tiles: Sequence[Tile]) -> npt.NDArray[np.float32]:
         if len(self._batch) < len(tiles):
             self._batch = np.empty((len(tiles), *self.model.input_shape), np.float32)
         batch = self._batch[: len(tiles)]

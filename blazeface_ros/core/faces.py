@@ -97,9 +97,7 @@ class Faces:
             scores: N numbers.
             ids: N strings, or none at all.
         """
-        return cls(
-            points[:, :2].reshape(-1, 4), points[:, 2:], np.asarray(scores, np.float32), ids
-        )
+        return cls(points[:, :2].reshape(-1, 4), points[:, 2:], np.asarray(scores, np.float32), ids)
 
     @property
     def points(self) -> Array:

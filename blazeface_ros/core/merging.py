@@ -103,9 +103,7 @@ def merge(
     return Faces.from_points(points, scores)
 
 
-def merge_overlapping(
-    points: Array, scores: Array, iou_threshold: float
-) -> tuple[Array, Array]:
+def merge_overlapping(points: Array, scores: Array, iou_threshold: float) -> tuple[Array, Array]:
     """Weighted non-maximum suppression, as MediaPipe's NonMaxSuppressionCalculator (WEIGHTED).
 
     The best candidate and all that overlap it by more than the threshold form a cluster. It

@@ -173,8 +173,7 @@ class FacePipeline:
         frames = [Frame.from_picture(picture) for picture, _, _ in batch]
         share = self.detector.model.smallest_share
         plans = [
-            plan_tiles(frame.width, frame.height, settings.smallest_face, share)
-            for frame in frames
+            plan_tiles(frame.width, frame.height, settings.smallest_face, share) for frame in frames
         ]
         cameras = [self._camera(camera) for _, _, camera in batch]
         begin = time.perf_counter()

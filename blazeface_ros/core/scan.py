@@ -39,9 +39,7 @@ class ScanOrder:
         self._last_search = np.empty(0, np.int64)
         self._samples: npt.NDArray[np.int16] | None = None
 
-    def choose(
-        self, plan: TilingPlan, expected: Array, frame: Frame, budget: int
-    ) -> list[Tile]:
+    def choose(self, plan: TilingPlan, expected: Array, frame: Frame, budget: int) -> list[Tile]:
         """Choose the tiles to search in the next frame.
 
         Tiles around known faces come first, but at least one of the budget is left for the plan's

@@ -66,9 +66,7 @@ class TilingPlan:
 
 
 @lru_cache(maxsize=64)
-def plan_tiles(
-    width: int, height: int, smallest_face: float, smallest_share: float
-) -> TilingPlan:
+def plan_tiles(width: int, height: int, smallest_face: float, smallest_share: float) -> TilingPlan:
     """Cover frames of one size with tiles, so that any face from a size up is large enough in one.
 
     Args:
@@ -116,9 +114,7 @@ class _Level(NamedTuple):
     columns: int
 
 
-def _levels(
-    width: int, height: int, smallest_face: float, smallest_share: float
-) -> list[_Level]:
+def _levels(width: int, height: int, smallest_face: float, smallest_share: float) -> list[_Level]:
     """The levels of tiles below the whole frame, from large to small."""
     longest, shortest = max(width, height), min(width, height)
     sizes = set()

@@ -219,9 +219,7 @@ def _draw_people(
     # those with a pillar are drawn first. Nearer people are drawn over those who are further away.
     for person in sorted(range(len(walks)), key=lambda i: (not walks[i].pillar, places[i][2])):
         walk = walks[person]
-        boxes[person], whole[person] = _draw_head(
-            pixels, owners, person, walk.head, places[person]
-        )
+        boxes[person], whole[person] = _draw_head(pixels, owners, person, walk.head, places[person])
         if walk.pillar is not None:
             pixels[walk.pillar] = PILLAR_COLOR
             owners[walk.pillar] = -1

@@ -156,9 +156,7 @@ def make_inputs(model: Model, pictures: Sequence[npt.NDArray[np.uint8]]) -> dict
     return {'random': random.astype(np.float32), 'pictures': whole}
 
 
-def compare(
-    what: str, first: Runner, second: Runner, inputs: dict[str, Array]
-) -> list[Difference]:
+def compare(what: str, first: Runner, second: Runner, inputs: dict[str, Array]) -> list[Difference]:
     """Run two backends on the same inputs, one input at a time, and compare their outputs.
 
     Args:

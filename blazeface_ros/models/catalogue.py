@@ -128,8 +128,7 @@ def check_network(
         if model.input_shape == tuple(input_shape) and set(model.output_shapes) == set(shapes):
             return model
     wanted = '; '.join(
-        f'{model.name}: {model.input_shape} to {model.output_shapes}'
-        for model in candidates
+        f'{model.name}: {model.input_shape} to {model.output_shapes}' for model in candidates
     )
     raise ModelError(
         f"model file '{file}' takes {tuple(input_shape)} to {shapes}, which is not the network "

@@ -291,7 +291,5 @@ def onnx_to_om(
     if aipp == 'none':
         return OmConversion(command, None, '')
     aipp_file = stem.with_name(f'{stem.name}_aipp_{aipp}.cfg')
-    text = AIPP_CONFIGURATION.format(
-        width=width, height=height, swap=str(aipp == 'bgr').lower()
-    )
+    text = AIPP_CONFIGURATION.format(width=width, height=height, swap=str(aipp == 'bgr').lower())
     return OmConversion([*command, f'--insert_op_conf={aipp_file}'], aipp_file, text)

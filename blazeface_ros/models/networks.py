@@ -136,11 +136,15 @@ class DoubleBlock(nn.Module):
 FINE_BLOCKS = {
     'front': [(24, 1, True), (28, 1, True)]
     + [(32, 2, True), (36, 1, True), (42, 1, True)]
-    + [(48, 2, True)] + [(channels, 1, True) for channels in (56, 64, 72, 80, 88)],
+    + [(48, 2, True)]
+    + [(channels, 1, True) for channels in (56, 64, 72, 80, 88)],
     'back': [(24, 1, True)] * 7
-    + [(24, 2, True)] + [(24, 1, True)] * 7
-    + [(48, 2, True)] + [(48, 1, True)] * 7
-    + [(96, 2, True)] + [(96, 1, True)] * 7,
+    + [(24, 2, True)]
+    + [(24, 1, True)] * 7
+    + [(48, 2, True)]
+    + [(48, 1, True)] * 7
+    + [(96, 2, True)]
+    + [(96, 1, True)] * 7,
 }
 COARSE_BLOCKS = {
     'front': [(96, 2, True)] + [(96, 1, True)] * 4,
@@ -168,9 +172,7 @@ class BlazeFace(nn.Module):
         self.coarse_coordinates = Convolution(channels, 6 * COORDINATES)
 
     @staticmethod
-    def _blocks(
-        table: list[tuple[int, int, bool]], channels: int
-    ) -> tuple[nn.Sequential, int]:
+    def _blocks(table: list[tuple[int, int, bool]], channels: int) -> tuple[nn.Sequential, int]:
         blocks = []
         for outputs, stride, skip in table:
             blocks.append(Block(channels, outputs, stride, skip))
@@ -316,9 +318,7 @@ class BlazeFaceFullRange(nn.Module):
             blocks = []
             for narrow, outputs, stride in stage:
                 skip = stride == 1 or table.strided_skip
-                blocks.append(
-                    DoubleBlock(channels, narrow, outputs, stride, skip, table.symmetric)
-                )
+                blocks.append(DoubleBlock(channels, narrow, outputs, stride, skip, table.symmetric))
                 channels = outputs
             stages.append(nn.Sequential(*blocks))
             stage_channels.append(channels)

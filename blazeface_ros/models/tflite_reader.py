@@ -138,9 +138,7 @@ def _check(what: str, found: Any, wanted: Any, item: Operation, source: TfliteFi
         )
 
 
-def _kernel(
-    module: Convolution, found: Operation, source: TfliteFile
-) -> npt.NDArray[np.float32]:
+def _kernel(module: Convolution, found: Operation, source: TfliteFile) -> npt.NDArray[np.float32]:
     """The weights as PyTorch has them: float32 [outputs, inputs / groups, height, width]."""
     outputs, inputs, height, width = module.weight.shape
     if found.kind == 'DEPTHWISE_CONV_2D':

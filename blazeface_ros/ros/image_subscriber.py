@@ -113,9 +113,7 @@ class ImageSubscriber:
         if wanted == 'auto':
             return offered_by_all(publishers) if publishers else self._reliability
         reliability = RELIABILITIES[wanted]
-        self._warn_of_incompatible(
-            publishers if reliability == ReliabilityPolicy.RELIABLE else []
-        )
+        self._warn_of_incompatible(publishers if reliability == ReliabilityPolicy.RELIABLE else [])
         return reliability
 
     def _warn_of_incompatible(self, publishers: Iterable[TopicEndpointInfo]) -> None:

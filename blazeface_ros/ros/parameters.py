@@ -108,13 +108,9 @@ class DetectorParameters(PipelineSettings):
         'At most this many overlays per second and camera. 0 sets no limit.',
         limits=(0.0, 1000.0),
     )
-    overlay_quality: int = setting(
-        80, 'JPEG quality of faces/overlay/compressed.', limits=(1, 100)
-    )
+    overlay_quality: int = setting(80, 'JPEG quality of faces/overlay/compressed.', limits=(1, 100))
     overlay_tiles: bool = setting(False, 'Whether the overlay shows the searched tiles.')
-    autostart: bool = setting(
-        True, 'Whether the node configures and activates itself.', live=False
-    )
+    autostart: bool = setting(True, 'Whether the node configures and activates itself.', live=False)
 
 
 @dataclass(frozen=True)
@@ -179,9 +175,7 @@ def declare(node: Node, kind: type[Parameters]) -> LiveParameters[Parameters]:
     values = {}
     for name, declaration in known.items():
         value = _checked(name, declaration, _given(node, name, _to_ros(declaration.default)))
-        node.declare_parameter(
-            name, _to_ros(value), _descriptor(declaration), ignore_override=True
-        )
+        node.declare_parameter(name, _to_ros(value), _descriptor(declaration), ignore_override=True)
         values[name] = value
     parameters = LiveParameters(kind(**values))
 
@@ -207,9 +201,7 @@ def _given(node: Node, name: str, default: Any) -> Any:
     A parameter that is declared with its type refuses others in rclpy's own words, which do not
     say what is allowed. So the value is read first, through a declaration without a type.
     """
-    value = node.declare_parameter(
-        name, default, ParameterDescriptor(dynamic_typing=True)
-    ).value
+    value = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
     node.undeclare_parameter(name)
     return value
 

@@ -247,9 +247,7 @@ class Worker:
 
     # What goes wrong
 
-    def _count_unreadable(
-        self, camera: WorkerCamera, image: QueuedImage, error: Exception
-    ) -> None:
+    def _count_unreadable(self, camera: WorkerCamera, image: QueuedImage, error: Exception) -> None:
         camera.counters.add(unreadable=1)
         message = image.message
         size = (

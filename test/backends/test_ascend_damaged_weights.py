@@ -17,9 +17,7 @@ def test_parity_notices_one_layer_with_weights_2_percent_off(om, tmp_path):
     values = onnx.numpy_helper.to_array(weights) * np.float32(1.02)
     weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
     onnx.save(network, tmp_path / 'damaged.onnx')
-    ended = run_on_double(
-        tmp_path / 'report.json', 'parity', '--om', om(tmp_path / 'damaged.onnx')
-    )
+    ended = run_on_double(tmp_path / 'report.json', 'parity', '--om', om(tmp_path / 'damaged.onnx'))
     assert ended.returncode == 1
     assert re.search('pictures +logits .* above', ended.stdout)
     assert re.search('of score apart, above the tolerance', ended.stdout)

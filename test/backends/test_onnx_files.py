@@ -47,7 +47,7 @@ def test_another_network_is_refused_by_its_shapes(tmp_path):
     model.ir_version = 8
     model.opset_import[0].version = 13
     onnx.save(model, tmp_path / 'relu.onnx')
-    with pytest.raises(ModelError, match=r"takes \(3, 64, 64\) to .* not the network wanted"):
+    with pytest.raises(ModelError, match=r'takes \(3, 64, 64\) to .* not the network wanted'):
         FaceDetector(str(tmp_path / 'relu.onnx'))
 
 

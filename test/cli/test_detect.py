@@ -39,9 +39,7 @@ def test_it_prints_one_json_object_per_picture(capsys, detector, astronaut):
     expected = detector.detect(astronaut)
     np.testing.assert_allclose(face['box'], expected.boxes[0], atol=0.01)
     np.testing.assert_allclose(face['score'], expected.scores[0], atol=1e-4)
-    np.testing.assert_allclose(
-        list(face['keypoints'].values()), expected.keypoints[0], atol=0.01
-    )
+    np.testing.assert_allclose(list(face['keypoints'].values()), expected.keypoints[0], atol=0.01)
 
 
 def huge_png():

@@ -208,9 +208,7 @@ def test_what_a_tile_does_not_show_reliably_counts_for_nothing():
     x, y = tile.x0, tile.y0
     cut, whole = (x - 5, y + 100, x + 45, y + 150), (x + 50, y + 100, x + 100, y + 150)
     small = (20, 20, 40, 40)
-    found = faces_of(
-        TILED, [(cut, 0.95, tile), (whole, 0.8, tile), (small, 0.9, TILED.tiles[0])]
-    )
+    found = faces_of(TILED, [(cut, 0.95, tile), (whole, 0.8, tile), (small, 0.9, TILED.tiles[0])])
     np.testing.assert_allclose(found.boxes, [whole])
     np.testing.assert_allclose(found.scores, [0.8], atol=1e-6)
     # With one tile there is no other that could show them better.

@@ -81,9 +81,7 @@ def test_those_who_cannot_take_part_are_named_with_the_reason(scene):
     assert '0.10.21' in sentence
 
 
-def test_a_file_with_another_network_does_not_take_part_under_a_wrong_name(
-    scene, original_models
-):
+def test_a_file_with_another_network_does_not_take_part_under_a_wrong_name(scene, original_models):
     back = original_models / 'face_detection_back.tflite'
     with pytest.raises(ModelError, match='front'):
         contenders.gather(['front'], ['onnxruntime'], 1, [scene], tflite=back)

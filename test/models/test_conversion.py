@@ -36,7 +36,9 @@ def conversion_files(request, tmp_path_factory):
     model = MODELS[request.param]
     folder = tmp_path_factory.mktemp(model.name)
     original, pth, converted = (
-        find_original(model), folder / 'network.pth', folder / 'network.onnx'
+        find_original(model),
+        folder / 'network.pth',
+        folder / 'network.onnx',
     )
     conversion.tflite_to_torch(original, pth)
     conversion.torch_to_onnx(pth, converted)

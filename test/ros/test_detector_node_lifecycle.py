@@ -120,9 +120,7 @@ def test_while_it_is_inactive_images_are_neither_answered_nor_counted(start):
     robot.until(lambda: robot.count('received') > received, 'the next is counted')
 
 
-@pytest.mark.parametrize(
-    'round_trip', [(DEACTIVATE, ACTIVATE), ROUND]
-)
+@pytest.mark.parametrize('round_trip', [(DEACTIVATE, ACTIVATE), ROUND])
 def test_ids_are_not_used_again_after_it_was_inactive(start, round_trip):
     _, robot = start('tracking:=true')
     seen = []

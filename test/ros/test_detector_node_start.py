@@ -43,9 +43,7 @@ def test_a_wrong_parameter_ends_it_at_once_with_one_sentence(parameter, sentence
 
 
 def test_one_camera_under_two_names_is_refused():
-    code, printed = refusal(
-        '-r', 'b/image:=a/image', '-p', 'image_topics:=[a/image, b/image]'
-    )
+    code, printed = refusal('-r', 'b/image:=a/image', '-p', 'image_topics:=[a/image, b/image]')
     assert code == 1
     assert 'it must name each camera once' in printed
 

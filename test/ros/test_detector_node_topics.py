@@ -76,9 +76,7 @@ def test_topics_can_be_remapped(start):
 
 
 def test_a_remapped_camera_is_received_on_its_compressed_topic(start, astronaut):
-    _, robot = start(
-        'image_transport:=compressed', arguments=['-r', 'image_raw:=/front/image']
-    )
+    _, robot = start('image_transport:=compressed', arguments=['-r', 'image_raw:=/front/image'])
     camera = robot.node.create_publisher(CompressedImage, '/front/image/compressed', 1)
     assert len(robot.ask_through(camera, encoded(astronaut)).detections) == 1
 

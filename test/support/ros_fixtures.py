@@ -148,8 +148,7 @@ class Robot:
         self._diagnostics = {}
         self._is_known = False
         self._clients = {
-            name: self.node.create_client(kind, name)
-            for name, kind in DETECTOR_SERVICES.items()
+            name: self.node.create_client(kind, name) for name, kind in DETECTOR_SERVICES.items()
         }
         if faces:
             self.listen('faces')

@@ -96,8 +96,9 @@ class Environment:
         digests = dict(zip((step.title for step in steps), chained_digests(steps), strict=True))
         if not self.python.exists():
             self.stamp.pop(steps[0].title, None)
-        done = dict(itertools.takewhile(
-            lambda item: self.stamp.get(item[0]) == item[1], digests.items()))
+        done = dict(
+            itertools.takewhile(lambda item: self.stamp.get(item[0]) == item[1], digests.items())
+        )
         if len(done) == len(steps):
             print(f'{self.folder} is up to date.')
             return
@@ -121,8 +122,9 @@ class Environment:
         self._write_stamp()
         base = Path(sys.base_prefix, 'bin', PYTHON)  # the running one may be the old VENV's
         python = base if base.exists() else sys.executable
-        self._run(python, '-m', 'venv', *(['--system-site-packages'] if ROS_SOURCED else []),
-                  self.folder)
+        self._run(
+            python, '-m', 'venv', *(['--system-site-packages'] if ROS_SOURCED else []), self.folder
+        )
 
     def install_wheels(self) -> None:
         """Install ROS 2 and the build tools."""
@@ -145,9 +147,19 @@ class Environment:
         build = self.folder / 'build'
         shutil.rmtree(build, ignore_errors=True)
         cmake = self.folder / 'bin' / 'cmake'
-        self._run(cmake, '-G', 'Ninja', '-S', HERE / 'vision_msgs', '-B', build,
-                  f'-DCMAKE_INSTALL_PREFIX={self.folder}', f'-DPython3_EXECUTABLE={self.python}',
-                  '-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF')
+        self._run(
+            cmake,
+            '-G',
+            'Ninja',
+            '-S',
+            HERE / 'vision_msgs',
+            '-B',
+            build,
+            f'-DCMAKE_INSTALL_PREFIX={self.folder}',
+            f'-DPython3_EXECUTABLE={self.python}',
+            '-DCMAKE_BUILD_TYPE=Release',
+            '-DBUILD_TESTING=OFF',
+        )
         self._run(cmake, '--build', build, '--target', 'install')
 
     def install_project(self) -> None:
@@ -185,8 +197,13 @@ class Environment:
 
     def _ask(self, code: str) -> str:
         """Return what the environment's Python prints, empty if it fails."""
-        return subprocess.run([self.python, '-c', code], check=False, capture_output=True,
-                              text=True, env=self.variables).stdout.strip()
+        return subprocess.run(
+            [self.python, '-c', code],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self.variables,
+        ).stdout.strip()
 
     def _pip(self, *arguments: str | Path) -> None:
         self._run(self.python, '-m', 'pip', 'install', *arguments)
@@ -196,8 +213,14 @@ class Environment:
         words = [str(word) for word in command]
         with self.log.open('a', encoding='utf-8') as log:
             print(f'\n$ {shlex.join(words)}', file=log, flush=True)
-            with subprocess.Popen(words, env=self.variables, text=True, errors='replace',
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+            with subprocess.Popen(
+                words,
+                env=self.variables,
+                text=True,
+                errors='replace',
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            ) as child:
                 for line in child.stdout or ():
                     log.write(line)
                     self._show(' '.join(line.split()))
@@ -214,15 +237,22 @@ class Environment:
         except (subprocess.CalledProcessError, OSError, ValueError) as error:
             lines = self.log.read_text(encoding='utf-8').splitlines() if self.log.exists() else []
             self._show('failed\n', final=True)
-            sys.exit('\n'.join([*lines[-30:], str(error), f'Step {heading.strip()} failed, '
-                                f'all its output is in {self.log}']))
+            sys.exit(
+                '\n'.join(
+                    [
+                        *lines[-30:],
+                        str(error),
+                        f'Step {heading.strip()} failed, all its output is in {self.log}',
+                    ]
+                )
+            )
         self._show(f'{time.monotonic() - began:5.1f} s\n', final=True)
 
     def _show(self, text: str, final: bool = False) -> None:
         """Show how the step goes, over what was shown before; off a terminal only its end."""
         if sys.stdout.isatty():
             width = shutil.get_terminal_size().columns - len(self.progress) - 2
-            print(f'\r\033[K{self.progress} {text[:max(width, 8)]}', end='', flush=True)
+            print(f'\r\033[K{self.progress} {text[: max(width, 8)]}', end='', flush=True)
         elif final:
             print(f'{self.progress} {text}', end='', flush=True)
 
@@ -254,20 +284,25 @@ def use_python_of_wheels() -> None:
     """Go on in the Python the wheels are for, if this is another one; leave if there is none."""
     here, version = platform.python_implementation(), platform.python_version()
     if (sys.platform, platform.machine()) != ('linux', 'x86_64'):
-        sys.exit(f'The ROS 2 wheels are for Linux x86_64, this is {platform.system()} '
-                 f'{platform.machine()}: source a ROS 2 first.')
+        sys.exit(
+            f'The ROS 2 wheels are for Linux x86_64, this is {platform.system()} '
+            f'{platform.machine()}: source a ROS 2 first.'
+        )
     if here == 'CPython' and version.startswith('3.11.'):
         return
     question = 'import platform as p; print(p.python_implementation(), p.python_version())'
     for folder in os.get_exec_path():
         python = shutil.which('python3.11', path=folder)
         if python:  # may be a version manager's stand-in for a Python that is not there
-            answer = subprocess.run([python, '-c', question], check=False, text=True,
-                                    capture_output=True).stdout
+            answer = subprocess.run(
+                [python, '-c', question], check=False, text=True, capture_output=True
+            ).stdout
             if answer.startswith('CPython 3.11.'):
                 os.execv(python, [python, *sys.argv])
-    sys.exit(f'The ROS 2 wheels are for CPython 3.11, this is {here} {version}: install python3.11 '
-             'with python3.11-venv and python3.11-dev, or source a ROS 2 first.')
+    sys.exit(
+        f'The ROS 2 wheels are for CPython 3.11, this is {here} {version}: install python3.11 '
+        'with python3.11-venv and python3.11-dev, or source a ROS 2 first.'
+    )
 
 
 def check_machine(folder: Path) -> None:
@@ -283,8 +318,10 @@ def check_machine(folder: Path) -> None:
     for variable, names in (('CC', 'cc gcc clang'), ('CXX', 'c++ g++ clang++')):
         compilers = shlex.split(os.environ.get(variable, ''))[:1] or names.split()
         if not any(map(shutil.which, compilers)):
-            sys.exit('There is no C and C++ compiler to build vision_msgs: '
-                     'sudo apt install build-essential')
+            sys.exit(
+                'There is no C and C++ compiler to build vision_msgs: '
+                'sudo apt install build-essential'
+            )
     if not Path(sysconfig.get_path('include'), 'Python.h').exists():
         sys.exit(f'There is no Python.h to build vision_msgs: sudo apt install {PYTHON}-dev')
 
@@ -293,12 +330,16 @@ def check_ros() -> None:
     """Leave with one sentence if this Python cannot use the ROS 2 that is sourced."""
     distro = os.environ.get('ROS_DISTRO', '<distro>')
     for module, remedy in (
-        ('rclpy', f'it is {sys.executable} ({platform.python_version()}), run the Python of that '
-                  'ROS, or open a shell in which no ROS is sourced'),
+        (
+            'rclpy',
+            f'it is {sys.executable} ({platform.python_version()}), run the Python of that '
+            'ROS, or open a shell in which no ROS is sourced',
+        ),
         ('vision_msgs.msg', f'sudo apt install ros-{distro}-vision-msgs'),
     ):
-        if subprocess.run([sys.executable, '-c', f'import {module}'], check=False,
-                          stderr=subprocess.DEVNULL).returncode:
+        if subprocess.run(
+            [sys.executable, '-c', f'import {module}'], check=False, stderr=subprocess.DEVNULL
+        ).returncode:
             sys.exit(f'ROS 2 is sourced, but this Python cannot import {module}: {remedy}')
 
 

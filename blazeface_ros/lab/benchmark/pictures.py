@@ -142,9 +142,7 @@ def growth_with_batch(scene: Picture, threads: int, rounds: int) -> list[Row]:
     return rows
 
 
-def _alone(
-    pictures: list[Picture], threads: int, rounds: int, score_threshold: float = 0.0
-) -> Row:
+def _alone(pictures: list[Picture], threads: int, rounds: int, score_threshold: float = 0.0) -> Row:
     """Measure `back` on ONNX Runtime, without any contender beside it."""
     with contextlib.closing(Ours('back', 'onnxruntime', threads, pictures)) as ours:
         detector = ours.detector
