@@ -145,8 +145,8 @@ class ImageSubscriber:
             # From one slot to the next, so that the rate does not fall behind because of jitter.
             # A slot that was missed altogether is not made up for.
             self._last_slot = slot if now < slot + 1 / rate else now
-        if self._queue is not None:
-            self._counters.add(dropped=self._queue.put(self.topic, message))
+        if self._queue is not None and (evicted := self._queue.put(self.topic, message)):
+            self._counters.add(dropped=evicted)
 
     def _unsubscribe(self) -> None:
         if self._subscription is not None:
