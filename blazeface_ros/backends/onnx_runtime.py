@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
@@ -57,6 +58,22 @@ ACCELERATORS = {
 AUTOMATIC = ('cuda',)
 
 
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime with its telemetry off. Nothing else in this package may import it.
+
+    ONNX Runtime 1.32 writes an id of the device into the user's home folder, and some seconds later
+    it looks up a host to send reports to. Both happen unless this variable says otherwise when the
+    library is loaded. If the user has set the variable, that value holds.
+
+    Raises:
+        ImportError: if onnxruntime is not installed.
+    """
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+    import onnxruntime
+
+    return onnxruntime
+
+
 class OnnxRuntimeBackend:
     """An .onnx file in an ONNX Runtime session.
 
@@ -78,7 +95,7 @@ class OnnxRuntimeBackend:
     def __init__(self, model: Model | None, file: Path, *, device: str, threads: int) -> None:
         asked = _parse(device)
         try:
-            import onnxruntime
+            onnxruntime = import_onnxruntime()
         except ImportError as error:
             raise BackendError(
                 "backend 'onnxruntime' needs the Python package onnxruntime "

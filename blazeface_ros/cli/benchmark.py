@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 import blazeface_ros
+from blazeface_ros.backends.onnx_runtime import import_onnxruntime
 from blazeface_ros.cli.tables import (
     bundled_pictures,
     check_outputs,
@@ -184,7 +185,7 @@ def run(options: argparse.Namespace) -> int:
 def machine() -> dict[str, str]:
     """Describe the processor and the libraries on which the numbers depend."""
     try:
-        from onnxruntime import __version__ as onnxruntime_version
+        onnxruntime_version = import_onnxruntime().__version__
     except ImportError:
         onnxruntime_version = 'not installed'
     processor = platform.processor() or platform.machine()

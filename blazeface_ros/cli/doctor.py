@@ -18,6 +18,7 @@ from typing import Any
 
 import blazeface_ros
 from blazeface_ros.backends import BACKENDS, acl_runtime
+from blazeface_ros.backends.onnx_runtime import import_onnxruntime
 from blazeface_ros.cli.tables import bundled_pictures
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import BackendError
@@ -114,10 +115,10 @@ def _detect(backend: str) -> str:
 def _libraries() -> Section:
     found: Section = {'onnxruntime': None, 'providers': [], 'torch': None, 'cuda devices': []}
     # The reason why one is missing is told by its backend, in another section.
-    if onnxruntime := _import('onnxruntime'):
+    if onnxruntime := _imported(import_onnxruntime):
         found['onnxruntime'] = onnxruntime.__version__
         found['providers'] = onnxruntime.get_available_providers()
-    if torch := _import('torch'):
+    if torch := _imported(importlib.import_module, 'torch'):
         cuda = torch.cuda
         found['torch'] = torch.__version__
         found['cuda devices'] = [cuda.get_device_name(i) for i in range(cuda.device_count())]
@@ -128,9 +129,9 @@ def _libraries() -> Section:
     return found
 
 
-def _import(name: str) -> Any:
+def _imported(load: Callable[..., Any], *arguments: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return load(*arguments)
     except Exception:  # for example an OSError from a library that the module links to
         return None
 
@@ -138,7 +139,7 @@ def _import(name: str) -> Any:
 def _ascend() -> Section:
     """Examine CANN without acl.init, which would touch a device."""
     folder = next((os.environ[name] for name in CANN_FOLDERS if os.environ.get(name)), None)
-    acl = _import('acl') is not None
+    acl = _imported(importlib.import_module, 'acl') is not None
     return {
         'acl': acl,
         'soc': acl_runtime.query('get_soc_name') or None if acl else None,
