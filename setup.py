@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 from setuptools import find_packages, setup
 
 PACKAGE = 'blazeface_ros'
-#: ROS's tools read the version from package.xml, and so it stands there and nowhere else.
-VERSION = ElementTree.parse(Path(__file__).with_name('package.xml')).findtext('version')
+#: ROS's tools read package.xml. What stands there stands nowhere else.
+MANIFEST = ElementTree.parse(Path(__file__).with_name('package.xml')).getroot()
+URLS = {url.get('type'): url.text for url in MANIFEST.findall('url')}
 
 #: What the quick tests need, without ROS and PyTorch, on any Python from 3.10.
 QUICK = [
@@ -25,11 +26,14 @@ QUICK = [
 
 setup(
     name=PACKAGE,
-    version=VERSION,
-    description='BlazeFace for ROS 2: faces with six keypoints from camera images',
-    license='Apache-2.0',
-    maintainer='blazeface_ros maintainers',
-    maintainer_email='maintainers@blazeface-ros.invalid',
+    version=MANIFEST.findtext('version'),
+    description=' '.join(MANIFEST.findtext('description').split()),
+    license=MANIFEST.findtext('license'),
+    author=MANIFEST.findtext('author'),
+    maintainer=MANIFEST.findtext('maintainer'),
+    maintainer_email=MANIFEST.find('maintainer').get('email'),
+    url=URLS['website'],
+    project_urls={'Source': URLS['repository'], 'Issues': URLS['bugtracker']},
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['py.typed']},
     data_files=[
@@ -48,10 +52,12 @@ setup(
         'evaluate': ['matplotlib', 'tqdm'],
         # The reference node of --ros also needs cv_bridge: see docs/performance.md.
         'benchmark': ['matplotlib', 'tqdm', 'ai-edge-litert'],
+        'docs': ['furo>=2024.8', 'myst-parser>=4,<6', 'sphinx>=8.1,<10'],
         'quick': QUICK,
         'test': [
             *QUICK,
             'ai-edge-litert==2.3.0',
+            'coverage>=7.10',
             'ipykernel',
             'mypy==1.18.*',
             'nbclient',
