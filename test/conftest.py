@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -10,7 +9,12 @@ from pathlib import Path
 
 import cv2
 import pytest
-from hypothesis import settings
+
+# Releases of pytest before 7 know no setting for this. Files that pytest loads by their names, such
+# as this one, put only their own folder on the path.
+sys.path.insert(0, str(Path(__file__).with_name('support')))
+
+from needs import NEEDS, NEEDS_OF_USED, TEST_FILES, marks_of_file, missing_modules
 from shared import PICTURES, ROOT
 
 from blazeface_ros import FaceDetector
@@ -25,34 +29,49 @@ os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
 # The programs that the tests interrupt must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The time that an example takes must not decide about a test.
-settings.register_profile('untimed', deadline=None)
-settings.load_profile('untimed')
+#: What is not installed here, by the marks of the tests that need it.
+MISSING = {mark: modules for mark in NEEDS if (modules := missing_modules(mark))}
+LEFT_OUT_FILES = [file for file in TEST_FILES if marks_of_file(file) & MISSING.keys()]
+#: pytest reads this name. It imports none of these files.
+collect_ignore = [str(file) for file in LEFT_OUT_FILES]
 
-#: Marks of whole files, and the module without which such a file cannot be imported.
-NEEDED_MODULES = {'ros': 'rclpy', 'launch': 'launch_ros', 'torch': 'torch'}
+if 'hypothesis' not in MISSING:
+    from hypothesis import settings
 
-
-def pytest_ignore_collect(collection_path):
-    """Leave out files that are marked as a whole for a module that is not installed here."""
-    if collection_path.suffix != '.py':
-        return None
-    marks = re.search(r'^pytestmark = .*(?:\n .*)*', collection_path.read_text(), re.MULTILINE)
-    missing = (mark for mark, module in NEEDED_MODULES.items() if not _is_installed(module))
-    return True if marks and any(f'mark.{mark}' in marks[0] for mark in missing) else None
+    # The time that an example takes must not decide about a test.
+    settings.register_profile('untimed', deadline=None)
+    settings.load_profile('untimed')
 
 
-def pytest_report_header():
-    """Say which tests are left out for that reason."""
-    return [
-        f'left out are the tests that need {module}, which is not installed'
-        for module in NEEDED_MODULES.values()
-        if not _is_installed(module)
-    ]
+def pytest_configure(config):
+    """Let pytest know the marks."""
+    for mark, need in NEEDS.items():
+        config.addinivalue_line('markers', f'{mark}: needs {need.description}')
 
 
-def _is_installed(module):
-    return importlib.util.find_spec(module) is not None
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(config, items):
+    """Mark the tests by what they use, and leave out those that miss something here."""
+    here, left_out = [], []
+    for item in items:
+        for used in NEEDS_OF_USED.keys() & {item.name, *getattr(item, 'fixturenames', ())}:
+            item.add_marker(NEEDS_OF_USED[used])
+        is_missing = any(mark.name in MISSING for mark in item.iter_markers())
+        (left_out if is_missing else here).append(item)
+    items[:] = here
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say which tests are left out, and why."""
+    if MISSING:
+        terminalreporter.section('left out, by mark')
+    for mark, modules in MISSING.items():
+        files = sum(mark in marks_of_file(file) for file in LEFT_OUT_FILES)
+        terminalreporter.line(
+            f'{mark}: needs {NEEDS[mark].description}; not installed: {", ".join(modules)}; '
+            f'whole files left out: {files}'
+        )
 
 
 @pytest.fixture(scope='session')

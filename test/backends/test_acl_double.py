@@ -8,6 +8,8 @@ from acl_double import DEVICE_MEMORY, Gate, Simulation, write_om
 from ascend_support import wait_until
 from shared import ROOT
 
+pytestmark = pytest.mark.onnxruntime
+
 
 @pytest.fixture
 def om(tmp_path):

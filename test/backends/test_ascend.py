@@ -17,6 +17,7 @@ from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import MODELS
 
 pytest_plugins = ['ascend_fixtures']
+pytestmark = pytest.mark.onnxruntime
 
 #: Machines and conversions: arguments of `Simulation` and of `write_om`.
 VARIANTS = {

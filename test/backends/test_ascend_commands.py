@@ -11,6 +11,7 @@ from shared import PICTURES, ROOT
 from blazeface_ros.cli.main import main
 
 pytest_plugins = ['ascend_fixtures']
+pytestmark = pytest.mark.onnxruntime
 
 
 def test_the_command_line_runs_om_files(om, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from ascend_support import BACK, assert_clean, run_on_double
 
 pytest_plugins = ['ascend_fixtures']
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.onnxruntime]
 
 
 def test_parity_notices_one_layer_with_weights_2_percent_off(om, tmp_path):

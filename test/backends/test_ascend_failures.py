@@ -7,6 +7,7 @@ from ascend_support import assert_close, open_om
 from blazeface_ros.backends.acl_runtime import CODES, AclError
 
 pytest_plugins = ['ascend_fixtures']
+pytestmark = pytest.mark.onnxruntime
 
 
 @pytest.mark.parametrize('code', [107001, 107002, 145000, 145002, 207001, 500002, 507011, 545001])

@@ -12,7 +12,7 @@ from ros_fixtures import PORTRAIT, NodeProcess, Robot, image_message, refusal
 from std_srvs.srv import SetBool
 
 pytest_plugins = ['ascend_fixtures']
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.onnxruntime]
 
 FRAMES = 100
 

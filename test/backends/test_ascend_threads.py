@@ -22,6 +22,7 @@ from blazeface_ros.backends.ascend import AscendBackend
 from blazeface_ros.errors import BackendError
 
 pytest_plugins = ['ascend_fixtures']
+pytestmark = pytest.mark.onnxruntime
 
 
 def test_it_is_opened_used_and_closed_in_different_threads(acl, om, inputs, expected):

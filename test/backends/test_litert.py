@@ -15,6 +15,8 @@ from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.lab import parity
 from blazeface_ros.models.catalogue import MODELS, find_model, find_original
 
+pytestmark = pytest.mark.litert
+
 every_model = pytest.mark.parametrize('name', MODELS)
 
 

@@ -12,7 +12,7 @@ from blazeface_ros.backends import open_backend
 from blazeface_ros.errors import BackendError, ModelError
 from blazeface_ros.models.catalogue import find_model
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.onnxruntime]
 
 
 def with_batch(size, path):

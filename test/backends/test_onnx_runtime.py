@@ -17,6 +17,8 @@ from blazeface_ros.core.tiles import letterbox
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.models.catalogue import find_model
 
+pytestmark = pytest.mark.onnxruntime
+
 #: A device that the installed build of ONNX Runtime does not have. No build has all of them.
 MISSING = next(
     name

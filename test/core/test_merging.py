@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from blazeface_ros.core.decoding import to_logit
 from blazeface_ros.core.merging import (
@@ -60,62 +57,6 @@ def test_a_box_without_area_ends_the_search_as_in_mediapipe():
     merged, scores = merge_overlapping(points, np.float32([0.9, 0.8]), 0.3)
     np.testing.assert_allclose(scores, [0.9])
     np.testing.assert_array_equal(merged[0, :2], [[5, 5], [5, 5]])
-
-
-coordinate = st.floats(-2, 2, width=32)
-candidates = st.integers(0, 12).flatmap(
-    lambda count: st.tuples(
-        arrays.arrays(np.float32, (count, 8, 2), elements=coordinate),
-        arrays.arrays(np.float32, (count,), elements=st.sampled_from([0.5, 0.75, 0.875, 1.0])),
-        st.permutations(range(count)),
-    )
-)
-
-
-def with_positive_sizes(points):
-    points = points.copy()
-    points[:, :2] = np.sort(points[:, :2], axis=1)
-    return points
-
-
-@given(candidates, st.floats(0, 1))
-def test_the_order_of_the_candidates_never_shows_in_one_tile(drawn, iou_threshold):
-    points, scores, order = drawn
-    points = with_positive_sizes(points)
-    # Keypoints that follow from the box, so that equal boxes are equal candidates.
-    points[:, 2:] = points[:, :1]
-    order = np.array(order, int)
-    first = merge_overlapping(points, scores, iou_threshold)
-    second = merge_overlapping(points[order], scores[order], iou_threshold)
-    np.testing.assert_array_equal(first[0], second[0])
-    np.testing.assert_array_equal(first[1], second[1])
-
-
-@given(candidates, st.floats(0, 1))
-def test_merged_coordinates_stay_within_those_they_came_from(drawn, iou_threshold):
-    points, scores, _ = drawn
-    points = with_positive_sizes(points)
-    merged, merged_scores = merge_overlapping(points, scores, iou_threshold)
-    assert len(merged) <= len(points)
-    assert set(merged_scores) <= set(scores)
-    if len(points):
-        assert len(merged)
-        assert merged_scores[0] == scores.max()
-        assert (merged >= points.min(axis=0) - 1e-5).all()
-        assert (merged <= points.max(axis=0) + 1e-5).all()
-
-
-@given(candidates, st.floats(0, 1))
-def test_suppression_ends_also_on_boxes_of_no_or_negative_area_or_nan(drawn, iou_threshold):
-    points, scores, _ = drawn
-    if len(points):
-        points[0] = np.nan
-    with np.errstate(invalid='ignore'):
-        for rule in (
-            merge_overlapping(points, scores, iou_threshold),
-            merge_tiles(points, scores, iou_threshold, OWN),
-        ):
-            assert len(rule[0]) == len(rule[1]) <= len(points)
 
 
 # Several tiles

@@ -5,6 +5,7 @@ part of them, wider in larger tiles, with scores that may be anything, and stray
 """
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from blazeface_ros.core.merging import (
 from blazeface_ros.core.settings import DetectionSettings
 from blazeface_ros.core.tiles import as_squares
 from blazeface_ros.core.tiling import plan_tiles
+
+pytestmark = pytest.mark.hypothesis
 
 #: The model's own score threshold.
 OWN = 0.65

@@ -4,15 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from core_support import faces_in
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from blazeface_ros import Frame
 from blazeface_ros.core.scan import ScanOrder, bound, share_budget, tiles_around
 from blazeface_ros.core.tiles import as_squares, letterbox
 from blazeface_ros.core.tiling import plan_tiles
-from blazeface_ros.core.tracking import Tracker
 
 SHARE = 1 / 14
 WIDTH, HEIGHT = 640, 360
@@ -35,36 +31,6 @@ def moving_in(tile, i):
 
 
 # Whose turn it is
-
-
-@settings(max_examples=25)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    budget=st.integers(1, 8),
-    people=st.integers(0, 12),
-    mover=st.sampled_from(['nothing', 'one place', 'everything', 'all but one tile']),
-)
-def test_each_tile_has_its_turn_within_the_bound_whatever_moves(seed, budget, people, mover):
-    random, order, tracker = np.random.default_rng(seed), ScanOrder(), Tracker()
-    last_search = dict.fromkeys(PLAN.tiles, 0)
-    corner = random.uniform(0, (WIDTH - 40, HEIGHT - 40), (people, 2))
-    for i in range(1, 2 * bound(PLAN) + 1):
-        frame = still()
-        if mover == 'one place':
-            frame.pixels[:60, :60] = 255 * (i % 2)
-        elif mover == 'everything':
-            frame.pixels[:] = random.integers(0, 255)
-        elif mover == 'all but one tile':
-            left, top = map(int, PLAN.tiles[-1][:2])
-            frame.pixels[:top] = frame.pixels[:, :left] = 255 * (i % 2)
-        chosen = order.choose(PLAN, tracker.expected(i / 10), frame, budget)
-        assert 1 <= len(chosen) <= budget
-        assert len(set(chosen)) == len(chosen)
-        for tile in set(chosen) & set(last_search):
-            last_search[tile] = i
-        assert i - min(last_search.values()) < bound(PLAN)
-        corner += random.normal(0, 2, (people, 2))
-        tracker.update(faces_in(np.concatenate([corner, corner + 30], axis=1)), i / 10)
 
 
 @pytest.mark.parametrize('known', [0, 1, 20])
@@ -148,31 +114,6 @@ def test_with_another_plan_all_turns_begin_anew():
 # Around known faces
 
 
-@st.composite
-def plans_and_faces(draw):
-    """A plan, and boxes of faces in its frames that are at least as large as asked for."""
-    width, height = draw(st.sampled_from([(1920, 1080), (1080, 1920), (3840, 1080), (640, 480)]))
-    plan = plan_tiles(width, height, draw(st.integers(8, 90)), SHARE)
-    boxes = []
-    for _ in range(draw(st.integers(1, 6))):
-        size = draw(st.floats(plan.smallest_face, min(width, height) * 0.9))
-        x0, y0 = draw(st.floats(0, width - size)), draw(st.floats(0, height - size))
-        boxes.append((x0, y0, x0 + size, y0 + size))
-    return plan, np.float32(boxes)
-
-
-@settings(max_examples=150)
-@given(plans_and_faces())
-def test_tiles_around_known_faces_show_each_of_them_reliably(drawn):
-    plan, boxes = drawn
-    tiles = tiles_around(boxes, plan)
-    assert len(set(tiles)) == len(tiles) <= len(boxes)
-    assert plan.shows_reliably(boxes[:, None], as_squares(tiles)).any(axis=1).all()
-    for x0, y0, size, angle in set(tiles) - {letterbox(plan.width, plan.height)}:
-        assert angle == 0
-        assert x0 >= 0 and y0 >= 0 and x0 + size <= plan.width and y0 + size <= plan.height
-
-
 def test_nobody_needs_no_tile():
     assert tiles_around(NOBODY, PLAN) == []
 
@@ -226,13 +167,3 @@ def plan_shows(tile, boxes):
 )
 def test_cameras_share_the_tiles_evenly_and_each_has_one(budget, wanted, expected):
     assert share_budget(budget, wanted) == expected
-
-
-@given(st.integers(1, 200), st.lists(st.integers(1, 160), max_size=8))
-def test_no_tile_of_the_budget_is_lost_or_given_twice(budget, wanted):
-    shares = share_budget(budget, wanted)
-    assert all(1 <= share <= most for share, most in zip(shares, wanted, strict=True))
-    assert sum(shares) == max(len(wanted), min(budget, sum(wanted)))
-    hungry = [share for share, most in zip(shares, wanted) if share < most]
-    if hungry:
-        assert max(shares) - min(hungry) <= 1

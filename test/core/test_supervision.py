@@ -8,6 +8,8 @@ import supervision
 
 from blazeface_ros import Faces
 
+pytestmark = pytest.mark.supervision
+
 THREE = Faces.from_points(
     np.arange(48, dtype=np.float32).reshape(3, 8, 2), [0.9, 0.7, 0.5], ('f0001', 'f0002', 'f10003')
 )

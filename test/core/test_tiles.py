@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from blazeface_ros.core.tiles import (
-    EDGE_MARGIN,
     Tile,
     as_squares,
     letterbox,
@@ -98,37 +95,3 @@ def test_many_faces_are_compared_with_many_tiles_at_once():
     assert together.dtype == bool
     assert together.tolist() == [[shown(box, square) for square in squares] for box in boxes]
     assert together.tolist() == [[True, False], [False, True], [False, False]]
-
-
-@st.composite
-def faces_and_tiles(draw):
-    """A frame, a tile inside it and a face inside the frame."""
-    width, height = draw(st.integers(32, 4096)), draw(st.integers(32, 4096))
-    side = draw(st.integers(8, min(width, height)))
-    x0, y0 = draw(st.integers(0, width - side)), draw(st.integers(0, height - side))
-    face = draw(st.floats(1, min(width, height)))
-    x, y = draw(st.floats(0, width - face)), draw(st.floats(0, height - face))
-    return (width, height), (x0, y0, side), np.float32([x, y, x + face, y + face])
-
-
-@given(faces_and_tiles(), st.integers(8, 4096), st.sampled_from([1 / 14, 1 / 7]))
-def test_a_face_that_a_tile_shows_reliably_lies_whole_in_it(drawn, finest, share):
-    frame_size, (x0, y0, side), box = drawn
-    square = np.float32([x0, y0, side])
-    assume(reliable_in_tile(box, square, frame_size, finest, share))
-    room = 0.01  # for rounding
-    assert x0 - room <= box[0] and box[2] <= x0 + side + room
-    assert y0 - room <= box[1] and box[3] <= y0 + side + room
-    assert side <= finest or box[2] - box[0] >= share * side * 0.999
-
-
-@given(faces_and_tiles(), st.integers(8, 4096), st.sampled_from([1 / 14, 1 / 7]))
-def test_a_face_well_inside_a_tile_and_large_enough_is_shown_reliably(drawn, finest, share):
-    frame_size, (x0, y0, side), box = drawn
-    # Move the face to where the tile keeps its margin around it.
-    width = min(float(box[2] - box[0]), side * (1 - 2.1 * EDGE_MARGIN))
-    assume(side <= finest or width >= share * side * 1.001)
-    room = side - width
-    low = np.float32([x0 + room / 2, y0 + room / 2])
-    inside = np.concatenate([low, low + np.float32(width)])
-    assert reliable_in_tile(inside, np.float32([x0, y0, side]), frame_size, finest, share)

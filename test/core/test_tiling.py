@@ -1,53 +1,12 @@
 """Plans: the tiles in which all faces from a size up are seen."""
 
-from math import nextafter
-
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
 
 from blazeface_ros.core.tiles import as_squares
 from blazeface_ros.core.tiling import MOST_TILES, plan_tiles
 
 SHARE = 1 / 14
-
-
-@st.composite
-def plans_and_faces(draw):
-    """The plan of a frame, and the box of a face in it that is at least as large as asked for.
-
-    Many of the faces are just too small for the tiles of a level, and many lie across the edge of a
-    tile: those are the hardest.
-    """
-    width, height = draw(st.integers(64, 4096)), draw(st.integers(64, 4096))
-    share = draw(st.sampled_from([1 / 14, 1 / 7]))
-    plan = plan_tiles(width, height, draw(st.integers(1, 400)), share)
-    # Nearer faces fill a frame many times as wide as high, and no smaller square shows more.
-    longest, shortest = max(width, height), min(width, height)
-    largest = nextafter(shortest * (1 if longest <= 2 * shortest else 0.6), 0)
-    assume(plan.smallest_face <= largest)
-    limits = {0.999 * share * tile.size for tile in plan.tiles}
-    limits = sorted(size for size in limits if plan.smallest_face <= size <= largest)
-    size = draw(st.floats(plan.smallest_face, largest) | st.sampled_from(limits or [largest]))
-
-    def start(side, starts):
-        edges = {0, side} | {edge for x, tile in starts for edge in (x, x + tile)}
-        across = st.builds(
-            lambda edge, share: edge - share * size, st.sampled_from(sorted(edges)), st.floats(0, 1)
-        )
-        return min(max(draw(st.floats(0, side - size) | across), 0), side - size)
-
-    x0 = start(width, ((tile.x0, tile.size) for tile in plan.tiles))
-    y0 = start(height, ((tile.y0, tile.size) for tile in plan.tiles))
-    return plan, (x0, y0, x0 + size, y0 + size)
-
-
-@settings(max_examples=300)
-@given(plans_and_faces())
-def test_every_face_from_the_size_asked_for_is_shown_reliably_by_a_tile(drawn):
-    plan, box = drawn
-    assert plan.shows_reliably(np.float32(box), as_squares(plan.tiles)).any()
 
 
 @pytest.mark.parametrize(
@@ -69,28 +28,6 @@ def test_faces_just_too_small_for_larger_tiles_are_shown_wherever_the_edges_of_f
         low = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 1, 2)
         boxes = np.concatenate([low, low + size], axis=-1).astype(np.float32)
         assert plan.shows_reliably(boxes, squares).any(axis=1).all()
-
-
-@example(1, 2457, 351, False)  # just what the whole frame shows
-@given(st.integers(1, 4096), st.integers(1, 4096), st.integers(0, 4096), st.booleans())
-def test_the_whole_frame_comes_first_and_all_other_tiles_lie_inside_it(
-    width, height, smallest, far
-):
-    plan = plan_tiles(width, height, smallest, 1 / 14 if far else 1 / 7)
-    longest = max(width, height)
-    assert plan.tiles[0] == ((width - longest) / 2, (height - longest) / 2, longest, 0)
-    assert len(plan.tiles) <= MOST_TILES
-    sizes = [tile.size for tile in plan.tiles]
-    assert sizes == sorted(sizes, reverse=True)
-    assert plan.finest == sizes[-1]
-    for x0, y0, size, angle in plan.tiles[1:]:
-        assert (x0, y0, size, angle) == (int(x0), int(y0), int(size), 0)
-        assert size >= 1
-        assert x0 >= 0 and y0 >= 0 and x0 + size <= width and y0 + size <= height
-    assert len(set(plan.tiles)) == len(plan.tiles)
-    if smallest == 0:
-        assert len(plan.tiles) == 1
-    assert bool(plan.note) == (smallest != 0 and plan.smallest_face != smallest)
 
 
 def test_without_a_smallest_face_the_whole_frame_is_all_and_nothing_is_noted():

@@ -4,9 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from core_support import SIZE, along, everywhere, faces_at, nowhere, within
-from hypothesis import given
-from hypothesis import strategies as st
+from core_support import SIZE, along, faces_at
 
 from blazeface_ros import Faces
 from blazeface_ros.core.tracking import Tracker
@@ -205,45 +203,6 @@ def ids_changed_by_walkers(seed, count=30, rate=15, picture=(1920, 1080)):
 def test_walkers_with_random_misses_change_ids_at_most_once_in_ten_persons():
     runs = 5
     assert sum(ids_changed_by_walkers(seed) for seed in range(runs)) <= runs * 30 / 10
-
-
-def number_of(key):
-    """The number in an id, which starts with a letter."""
-    assert key[0] == 'f'
-    return int(key[1:])
-
-
-coordinate = st.floats(-3000, 3000, width=32)
-frame = st.tuples(
-    st.lists(st.tuples(coordinate, coordinate, st.floats(0, 500, width=32)), max_size=8),
-    st.sampled_from([0.0, 1e-9, 0.03, 0.3, 0.99, 2.0, -1.0]),
-    st.sampled_from([None, nowhere, everywhere, within(0, 500)]),
-)
-
-
-@given(st.lists(frame, max_size=12), st.booleans(), st.sampled_from([0.0, 1.0, 1e6]))
-def test_ids_are_never_used_twice_and_all_numbers_finite(frames, smooth, lost_after):
-    tracker = Tracker(lost_after, smooth)
-    seconds, gone, before, highest = 1000.0, set(), set(), 0
-    for places, step, searched in frames:
-        seconds += step
-        faces = faces_at([place[:2] for place in places], [place[2] for place in places])
-        with np.errstate(all='raise', under='ignore'):
-            result = tracker.update(faces, seconds, searched)
-        assert len(result) >= len(faces)
-        assert len(set(result.ids)) == len(result.ids)
-        assert result.predicted.tolist() == [i >= len(faces) for i in range(len(result))]
-        for numbers in (result.boxes, result.keypoints, result.scores, tracker.expected(seconds)):
-            assert numbers.dtype == np.float32
-            assert np.isfinite(numbers).all()
-        assert (result.boxes[:, 2:] >= result.boxes[:, :2]).all()
-        live = set(tracker.trails())
-        assert set(result.ids) <= live
-        gone |= before - live
-        assert not gone & live
-        assert all(number_of(key) > highest for key in live - before)
-        highest = max(highest, *map(number_of, live), 0)
-        before = live
 
 
 @pytest.mark.parametrize('count', [0, 1, 200])

@@ -19,7 +19,7 @@ from blazeface_ros.models import conversion
 from blazeface_ros.models.catalogue import MODELS, find_model, find_original
 from blazeface_ros.models.torch_file import load_network
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.litert]
 
 PARAMETERS = {
     'back': 136_240,

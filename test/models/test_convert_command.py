@@ -7,7 +7,7 @@ from shared import ROOT
 from blazeface_ros.cli.main import main
 from blazeface_ros.models.catalogue import MODELS, find_original
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.litert]
 
 
 def test_all_steps_end_with_the_atc_command(tmp_path, capsys, monkeypatch):

@@ -13,7 +13,7 @@ from blazeface_ros.models.networks import make_network
 from blazeface_ros.models.tflite_reader import load_weights
 from blazeface_ros.models.torch_file import load_network
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.litert]
 
 
 @pytest.mark.parametrize('share', [0, 0.001, 0.1, 0.5, 0.99, 0.9999])

@@ -8,6 +8,8 @@ from blazeface_ros.models.catalogue import MODELS, find_original
 from blazeface_ros.models.conversion import identify_tflite
 from blazeface_ros.models.tflite_file import TfliteFile
 
+pytestmark = pytest.mark.litert
+
 every_model = pytest.mark.parametrize('model', MODELS.values(), ids=MODELS)
 
 

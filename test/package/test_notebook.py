@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from shared import ROOT
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.notebook, pytest.mark.onnxruntime, pytest.mark.litert]
 
 NOTEBOOK = ROOT / 'notebooks' / 'quick_demo.ipynb'
 #: A path on somebody's machine.

@@ -9,7 +9,7 @@ from lifecycle_msgs.msg import Transition
 from moody_network import end_hang, start_hang, write_moody_network
 from ros_fixtures import PORTRAIT, detector_starter, image_message
 
-pytestmark = [pytest.mark.ros, pytest.mark.torch]
+pytestmark = [pytest.mark.ros, pytest.mark.torch, pytest.mark.onnxruntime]
 
 WHITE, BLACK = (np.full((256, 256, 3), value, np.uint8) for value in (255, 0))
 ERROR = DiagnosticStatus.ERROR
