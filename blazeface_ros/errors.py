@@ -23,3 +23,32 @@ class ImageError(BlazeFaceError):
 
 class ConversionError(BlazeFaceError):
     """A model file cannot be converted or written."""
+
+
+#: Characters of a text from outside that a message quotes.
+MOST_QUOTED = 200
+
+
+def shortened(text: str, most: int = MOST_QUOTED) -> str:
+    """A text for a message, cut after so many characters with a note of its length."""
+    return text if len(text) <= most else f'{text[:most]}… ({len(text)} characters)'
+
+
+def describe(error: BaseException) -> str:
+    """An error as one short line; of an error that nobody planned, its kind, too."""
+    text = ' '.join(str(error).split())
+    if isinstance(error, BlazeFaceError):
+        return text
+    return shortened(f'{type(error).__name__}: {text}')
+
+
+def quoted(value: object) -> str:
+    """A name from outside in quotes, shortened, for a message."""
+    return f"'{shortened(str(value))}'"
+
+
+def in_words(error: OSError | ValueError) -> str:
+    """Why a file cannot be used, without the number of the error and the name of the file."""
+    if isinstance(error, FileNotFoundError):
+        return 'it does not exist'
+    return getattr(error, 'strerror', None) or str(error)

@@ -82,6 +82,11 @@ class FaceDetector:
         self._batch = np.empty((0, *self.model.input_shape), np.float32)
 
     @property
+    def description(self) -> str:
+        """The network, the library and the device that run it, as text for people."""
+        return f'BlazeFace {self.model.name} on {self.backend.description}'
+
+    @property
     def score_threshold(self) -> float:
         """The lowest score of a face, as it is now set."""
         return self.settings.score_threshold or self.model.score_threshold

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +16,8 @@ from blazeface_ros.core.pipeline import FrameResult
 
 #: The stages of an image's way, in their order.
 STAGES = ('wait', 'decode', 'sample', 'network', 'merge', 'track', 'publish')
+#: What the worker is busy with while it runs the network.
+NETWORK_CALL = 'the network'
 #: How many of the last durations of each stage are kept.
 SAMPLES = 200
 
@@ -95,50 +99,70 @@ class NetworkStatus:
     """How the network and its worker are doing.
 
     Attributes:
+        description: what runs the network.
         failure: what is wrong at present; '' if nothing.
         batches: how many batches had so many images, by that number.
-        call_began: when the call of the network in progress began (`time.monotonic`); None if
-            there is none.
+        call: what the worker is busy with in a library that may hang; '' if nothing.
+        call_began: when that began (`time.monotonic`).
         stages: milliseconds of the last images in each of `STAGES`, float64 [K] each.
         latency: seconds from the arrival of the last image to its published faces.
     """
 
+    description: str = ''
     failure: str = ''
     batches: dict[int, int] = field(default_factory=dict)
-    call_began: float | None = None
+    call: str = ''
+    call_began: float = 0.0
     stages: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     latency: float = 0.0
 
 
 class NetworkCounters:
-    """Counts calls and failures of the network, and how long the stages take."""
+    """Counts calls and failures of the network, and how long the stages take.
 
-    def __init__(self) -> None:
+    Args:
+        description: what runs the network.
+    """
+
+    def __init__(self, description: str = '') -> None:
         self._lock = threading.Lock()
+        self._description = description
         self._failure = ''
         self._batches: dict[int, int] = {}
-        self._call_began: float | None = None
+        self._call = ''
+        self._call_began = 0.0
         self._slowest_call = 0.0
         self._seconds: dict[str, deque[float]] = {s: deque(maxlen=SAMPLES) for s in STAGES}
         self._latency = 0.0
 
     def slowest_call(self) -> float:
-        """Seconds of the slowest call since this was asked last."""
+        """Seconds of the slowest call of the network since this was asked last."""
         with self._lock:
             slowest, self._slowest_call = self._slowest_call, 0.0
         return slowest
 
-    def begin_call(self) -> None:
-        """Before a call of the network."""
-        with self._lock:
-            self._call_began = time.monotonic()
+    @contextmanager
+    def calling(self, call: str = NETWORK_CALL) -> Iterator[None]:
+        """While the worker is in a library that may hang.
 
-    def end_call(self) -> None:
-        """After a call of the network, also one that failed."""
+        Args:
+            call: what is called, for people.
+        """
         with self._lock:
-            if self._call_began is not None:
-                self._slowest_call = max(self._slowest_call, time.monotonic() - self._call_began)
-            self._call_began = None
+            self._call, self._call_began = call, time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if call == NETWORK_CALL:
+                    duration = time.monotonic() - self._call_began
+                    self._slowest_call = max(self._slowest_call, duration)
+                self._call = ''
+
+    def set_description(self, description: str) -> None:
+        """Say what runs the network now."""
+        with self._lock:
+            self._description = description
 
     def set_failure(self, failure: str) -> None:
         """Say what is wrong with the network; '' for nothing."""
@@ -157,8 +181,10 @@ class NetworkCounters:
         """The status as it is now."""
         with self._lock:
             return NetworkStatus(
+                self._description,
                 self._failure,
                 dict(self._batches),
+                self._call,
                 self._call_began,
                 {stage: np.array(values) * 1e3 for stage, values in self._seconds.items()},
                 self._latency,

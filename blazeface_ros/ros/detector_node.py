@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -18,18 +19,16 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
-from vision_msgs.msg import VisionInfo
 
 import blazeface_ros
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.pipeline import FacePipeline
-from blazeface_ros.errors import BlazeFaceError
+from blazeface_ros.errors import BlazeFaceError, describe
 from blazeface_ros.ros import diagnostics, parameters
 from blazeface_ros.ros.counters import CameraCounters, CameraCounts, NetworkCounters
 from blazeface_ros.ros.face_publisher import FacePublisher, output_names
 from blazeface_ros.ros.image_subscriber import ImageSubscriber
-from blazeface_ros.ros.images import ImageReader
-from blazeface_ros.ros.latest_image_queue import LatestImageQueue
+from blazeface_ros.ros.latest_image_queue import LatestImageQueue, default_queue_bytes
 from blazeface_ros.ros.lifecycle import RobustLifecycleNode
 from blazeface_ros.ros.parameters import DetectorParameters
 from blazeface_ros.ros.running import run
@@ -65,14 +64,15 @@ class DetectorNode(RobustLifecycleNode):
         abandoned_thread: whether a thread may still hang in the network.
 
     Raises:
-        BlazeFaceError: if a parameter has a value that is not allowed; or, with autostart, if the
-            network cannot be loaded.
+        BlazeFaceError: if a parameter has a value that is not allowed.
+        Exception: with autostart, whatever loading the network raises.
     """
 
     def __init__(self) -> None:
         super().__init__('detector')
         self.abandoned_thread = False
-        self._failure: BlazeFaceError | None = None
+        self._failure: Exception | None = None  # of the last transition
+        self._has_namesake = False
         self._pipeline: FacePipeline | None = None  # while no worker has it
         self._id_numbers = itertools.count(1)  # no id is used twice while the node lives
         self._worker: Worker | None = None
@@ -80,11 +80,13 @@ class DetectorNode(RobustLifecycleNode):
         self._cameras: list[_Camera] = []
         # rclpy's Node has a `_parameters` of its own.
         self._live = parameters.declare(self, DetectorParameters)
+        self._starting = self._live.current.autostart
         self._topics = output_topics(
             self._live.current.image_topics,
             self._live.current.face_topics,
             self.resolve_topic_name,
         )
+        self._queue_bytes = self._live.current.queue_bytes or default_queue_bytes()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._enable = self.create_service(SetBool, '~/enable', self._on_enable)
         # Not the node's own clock: simulated time may stand still.
@@ -92,52 +94,58 @@ class DetectorNode(RobustLifecycleNode):
         self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
         self.create_timer(UPDATE_PERIOD_S, self._update_subscriptions, clock=steady)
         if self._live.current.autostart:
-            self.trigger_configure()
-            if self._failure is not None:
-                raise self._failure
-            self.trigger_activate()
+            for trigger in (self.trigger_configure, self.trigger_activate):
+                trigger()
+                if self._failure is not None:
+                    raise self._failure
+        self._starting = False
 
     # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and offer the outputs."""
-        try:
-            detector = self._open_detector()
-        except BlazeFaceError as error:
-            self._failure = error
-            if not self._live.current.autostart:
-                self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        self._pipeline = self._make_pipeline(detector)
-        info = VisionInfo(
-            method=f'BlazeFace {detector.model.name} on {detector.backend.description}, '
-            f'blazeface_ros {blazeface_ros.__version__}',
-            database_location=str(detector.model_file),
-        )
-        info.header.stamp = self.get_clock().now().to_msg()
-        self._description = info.method
-        self.get_logger().info(info.method)
-        for image_topic, face_topic in self._topics.items():
-            self._cameras.append(self._make_camera(image_topic, face_topic, info))
-        return TransitionCallbackReturn.SUCCESS
+        return self._attempt(self._configure, undo=self._release)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to receive images."""
+        result = self._attempt(self._activate, undo=self._stop)
+        return super().on_activate(state) if result == TransitionCallbackReturn.SUCCESS else result
+
+    def _attempt(
+        self, action: Callable[[], None], undo: Callable[[], None]
+    ) -> TransitionCallbackReturn:
+        """Make a transition, and tell whatever goes wrong in it: rclpy would keep it to itself."""
+        self._failure = None
         try:
-            pipeline = self._usable_pipeline()
-        except BlazeFaceError as error:
-            self.get_logger().fatal(str(error))
+            action()
+        except Exception as error:
+            self._failure = error
+            if not self._starting:
+                self.get_logger().error(describe(error))
+            undo()
             return TransitionCallbackReturn.FAILURE
-        queue = LatestImageQueue(self._live.current.queue_size)
-        self._network = NetworkCounters()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        detector = self._open_detector()
+        self._pipeline = self._make_pipeline(detector)
+        self.get_logger().info(f'{detector.description}, blazeface_ros {blazeface_ros.__version__}')
+        for image_topic, face_topic in self._topics.items():
+            self._cameras.append(self._make_camera(image_topic, face_topic))
+        self._publish_info(detector)
+
+    def _activate(self) -> None:
+        pipeline = self._usable_pipeline()
+        queue = LatestImageQueue(
+            self._live.current.queue_size, self._queue_bytes / len(self._cameras)
+        )
+        self._network = NetworkCounters(pipeline.detector.description)
         self._pipeline = None
         self._worker = Worker(
             pipeline,
             self._open_detector,
             {
-                camera.subscriber.topic: WorkerCamera(
-                    ImageReader(), camera.publisher, camera.counters
-                )
+                camera.subscriber.topic: WorkerCamera(camera.publisher, camera.counters)
                 for camera in self._cameras
             },
             queue,
@@ -151,7 +159,6 @@ class DetectorNode(RobustLifecycleNode):
                 f'images come from {camera.subscriber.topic}, faces go to {camera.publisher.topic}'
             )
             camera.subscriber.start(queue)
-        return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Receive no more images."""
@@ -186,15 +193,20 @@ class DetectorNode(RobustLifecycleNode):
     def _usable_pipeline(self) -> FacePipeline:
         """The pipeline with a network that is open; a new one after a worker was abandoned."""
         if self._pipeline is None:
-            return self._make_pipeline(self._open_detector())
-        if self._pipeline.detector.closed:
+            self._pipeline = self._make_pipeline(self._open_detector())
+            self._publish_info(self._pipeline.detector)
+        elif self._pipeline.detector.closed:
             self._pipeline.detector = self._open_detector()
+            self._publish_info(self._pipeline.detector)
         return self._pipeline
 
-    def _make_camera(self, image_topic: str, face_topic: str, info: VisionInfo) -> _Camera:
+    def _publish_info(self, detector: FaceDetector) -> None:
+        for camera in self._cameras:
+            camera.publisher.publish_info(detector)
+
+    def _make_camera(self, image_topic: str, face_topic: str) -> _Camera:
         overlay = self._live.current.overlay
         publisher = FacePublisher(self, face_topic, overlay)
-        publisher.publish_info(info)
         counters = CameraCounters()
         answers = output_names(face_topic, overlay)
         subscriber = ImageSubscriber(self, image_topic, answers, self._live, counters)
@@ -234,13 +246,14 @@ class DetectorNode(RobustLifecycleNode):
         return response
 
     def _report(self) -> None:
+        self._warn_of_namesakes()
         name = self.get_fully_qualified_name().lstrip('/')
         array = DiagnosticArray()
         array.header.stamp = self.get_clock().now().to_msg()
         array.status.append(self._network_status(f'{name}: network'))
         for camera in self._cameras:
             topic = camera.subscriber.topic
-            publishers = self.count_publishers(topic)
+            publishers = len(camera.subscriber.publishers())
             idle = camera.subscriber.idle if self._worker else NOT_ACTIVE
             counts = camera.counters.snapshot()
             array.status.append(
@@ -252,14 +265,24 @@ class DetectorNode(RobustLifecycleNode):
         self._diagnostics.publish(array)
 
     def _network_status(self, name: str) -> DiagnosticStatus:
+        failed = getattr(self.executor, 'failures', 0)
         if self._worker is None:
-            return diagnostics.status(name, diagnostics.STALE, NOT_ACTIVE, {})
+            values = {'failed requests': failed}
+            return diagnostics.status(name, diagnostics.STALE, NOT_ACTIVE, values)
         return diagnostics.network_status(
-            name,
-            self._description,
-            self._network.snapshot(),
-            self._live.current.max_latency,
+            name, self._network.snapshot(), self._live.current.max_latency, failed
         )
+
+    def _warn_of_namesakes(self) -> None:
+        """Warn once if another node has the same name: requests would reach either of them."""
+        own = self.get_name(), self.get_namespace()
+        has_namesake = self.get_node_names_and_namespaces().count(own) > 1
+        if has_namesake and not self._has_namesake:
+            self.get_logger().warning(
+                f"another node is called '{self.get_fully_qualified_name()}', too: give one of "
+                'them another name, such as __node:=detector_2, or another namespace'
+            )
+        self._has_namesake = has_namesake
 
     def destroy_node(self) -> None:
         """Stop the worker before what it uses is gone."""

@@ -97,20 +97,20 @@ def _searched(result: FrameResult | None) -> str:
 
 
 def network_status(
-    name: str, description: str, network: NetworkStatus, max_latency: float
+    name: str, network: NetworkStatus, max_latency: float, failed_callbacks: int
 ) -> DiagnosticStatus:
     """What to say of the network.
 
     Args:
         name: of the status.
-        description: what runs the network.
         network: how it is doing.
         max_latency: seconds from an image to its faces above which to warn; 0: never.
+        failed_callbacks: messages and requests that the executor left out (`RobustExecutor`).
     """
-    calling = 0.0 if network.call_began is None else time.monotonic() - network.call_began
+    calling = time.monotonic() - network.call_began if network.call else 0.0
     level, message = OK, 'running'
     if calling > HANG_TIMEOUT_S:
-        level, message = ERROR, f'the network has been hanging for {calling:.0f} s'
+        level, message = ERROR, f'{network.call} has been hanging for {calling:.0f} s'
     elif network.failure:
         level, message = ERROR, network.failure
     elif 0 < max_latency < network.latency:
@@ -125,8 +125,13 @@ def network_status(
         for stage, values in network.stages.items()
         if len(values)
     }
-    values = {'runs': description, 'batches (count x images)': batches, **stages}
-    return status(name, level, message, values, description)
+    values = {
+        'runs': network.description,
+        'batches (count x images)': batches,
+        'failed requests': failed_callbacks,
+        **stages,
+    }
+    return status(name, level, message, values, network.description)
 
 
 def status(

@@ -16,10 +16,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, VisionInfo
 
+import blazeface_ros
+from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.drawing import draw_faces, draw_tiles, draw_trails
 from blazeface_ros.core.faces import Faces
 from blazeface_ros.core.frame import Frame
 from blazeface_ros.core.pipeline import FrameResult
+from blazeface_ros.errors import ImageError, shortened
 from blazeface_ros.ros.images import jpeg_from_bgr, message_from_bgr
 from blazeface_ros.ros.messages import serialize
 from blazeface_ros.ros.parameters import DetectorParameters
@@ -27,6 +30,8 @@ from blazeface_ros.ros.qos import LATCHED_QOS, OVERLAY_QOS, RESULT_QOS
 
 #: The rate in the overlay's caption is that of this many last images.
 RATE_WINDOW = 20
+#: Characters of a frame_id that the caption shows.
+MOST_DRAWN = 60
 #: An image that is older than this many nanoseconds, or from the future, has no sensible stamp.
 OLDEST_STAMP_NS = 10**10
 
@@ -63,8 +68,13 @@ class FacePublisher:
         self._last_overlay = -math.inf
         self._published: deque[float] = deque(maxlen=RATE_WINDOW)
 
-    def publish_info(self, info: VisionInfo) -> None:
+    def publish_info(self, detector: FaceDetector) -> None:
         """Publish what runs the network; those who subscribe later receive it, too."""
+        info = VisionInfo(
+            method=f'{detector.description}, blazeface_ros {blazeface_ros.__version__}',
+            database_location=str(detector.model_file),
+        )
+        info.header.stamp = self._clock.now().to_msg()
         self._info.publish(info)
 
     def publish_faces(self, faces: Faces, header: Header) -> None:
@@ -103,9 +113,14 @@ class FacePublisher:
             parameters: of the node.
 
         Raises:
-            ImageError: if the picture is too large for a JPEG.
+            ImageError: if the picture is too large for a JPEG, or for `max_image_pixels`.
         """
         scale = parameters.overlay_scale
+        if frame.width * frame.height * scale**2 > parameters.max_image_pixels:
+            raise ImageError(
+                f'{frame.width} x {frame.height} with overlay_scale {scale:g} is more than '
+                f'max_image_pixels ({parameters.max_image_pixels})'
+            )
         picture = frame.to_bgr(scale)
         if parameters.overlay_tiles:
             draw_tiles(picture, result.tiles, scale)
@@ -124,7 +139,8 @@ class FacePublisher:
         age = self._clock.now().nanoseconds - stamp.sec * 10**9 - stamp.nanosec
         known = 0 <= age < OLDEST_STAMP_NS
         latency = f'{age / 1e6:.0f} ms' if known else 'old or unset stamp'
-        return f'{header.frame_id}  {self._rate():.1f} Hz  {latency}'
+        frame_id = shortened(header.frame_id, MOST_DRAWN)
+        return f'{frame_id}  {self._rate():.1f} Hz  {latency}'
 
     def _rate(self) -> float:
         """How many images a second were answered lately."""

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from blazeface_ros.errors import shortened
 from blazeface_ros.ros.counters import CameraCounters
 from blazeface_ros.ros.latest_image_queue import LatestImageQueue
 from blazeface_ros.ros.parameters import DetectorParameters, LiveParameters
@@ -55,6 +56,7 @@ class ImageSubscriber:
         self._counters = counters
         self._answer_topics = [node.resolve_topic_name(topic) for topic in answer_topics]
         self._compressed = parameters.current.image_transport == 'compressed'
+        self._kind = CompressedImage if self._compressed else Image
         raw_topic = node.resolve_topic_name(image_topic)
         self._requested_topic = f'{raw_topic}/compressed' if self._compressed else image_topic
         self.topic = node.resolve_topic_name(self._requested_topic)
@@ -94,7 +96,7 @@ class ImageSubscriber:
             self._unsubscribe()
             self._reliability = reliability
             self._subscription = self._node.create_subscription(
-                CompressedImage if self._compressed else Image,
+                self._kind,
                 self._requested_topic,
                 self._receive,
                 image_qos(reliability, parameters.queue_size),
@@ -108,8 +110,16 @@ class ImageSubscriber:
     def _has_listeners(self) -> bool:
         return any(self._node.count_subscribers(topic) for topic in self._answer_topics)
 
+    def publishers(self) -> list[TopicEndpointInfo]:
+        """Who publishes images on the topic. Publishers of another type cannot be received."""
+        return [
+            publisher
+            for publisher in self._node.get_publishers_info_by_topic(self.topic)
+            if publisher.topic_type == f'sensor_msgs/msg/{self._kind.__name__}'
+        ]
+
     def _choose_reliability(self, wanted: str) -> ReliabilityPolicy:
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self.publishers()
         if wanted == 'auto':
             return offered_by_all(publishers) if publishers else self._reliability
         reliability = RELIABILITIES[wanted]
@@ -118,12 +128,14 @@ class ImageSubscriber:
 
     def _warn_of_incompatible(self, publishers: Iterable[TopicEndpointInfo]) -> None:
         """Warn once of publishers whose images a reliable subscription does not receive."""
-        incompatible = ', '.join(
-            sorted(
-                f'{publisher.node_namespace}/{publisher.node_name}'.replace('//', '/')
-                for publisher in publishers
-                if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-                and publisher.node_name != UNKNOWN_NODE
+        incompatible = shortened(
+            ', '.join(
+                sorted(
+                    f'{publisher.node_namespace}/{publisher.node_name}'.replace('//', '/')
+                    for publisher in publishers
+                    if publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+                    and publisher.node_name != UNKNOWN_NODE
+                )
             )
         )
         if incompatible and incompatible != self._incompatible:
@@ -145,8 +157,10 @@ class ImageSubscriber:
             # From one slot to the next, so that the rate does not fall behind because of jitter.
             # A slot that was missed altogether is not made up for.
             self._last_slot = slot if now < slot + 1 / rate else now
-        if self._queue is not None and (evicted := self._queue.put(self.topic, message)):
-            self._counters.add(dropped=evicted)
+        if self._queue is not None:
+            evicted = self._queue.put(self.topic, message, len(message.data))
+            if evicted:
+                self._counters.add(dropped=evicted)
 
     def _unsubscribe(self) -> None:
         if self._subscription is not None:

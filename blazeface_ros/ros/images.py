@@ -10,8 +10,14 @@ import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from blazeface_ros.core.compressed import (
+    MOST_PIXELS,
+    NETWORK_FORMATS,
+    decompress,
+    read_header,
+)
 from blazeface_ros.core.frame import Channels, Frame
-from blazeface_ros.errors import ImageError
+from blazeface_ros.errors import ImageError, shortened
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -92,7 +98,8 @@ def frame_from_message(message: Image) -> Frame:
     encoding = ENCODINGS.get(message.encoding)
     if encoding is None:
         raise ImageError(
-            f'encoding {message.encoding!r} is unknown; supported are {", ".join(ENCODINGS)}'
+            f'encoding {shortened(message.encoding)!r} is unknown; supported are '
+            f'{", ".join(ENCODINGS)}'
         )
     if not height or not width:
         raise ImageError(f'the image has no pixels: width {width}, height {height}')
@@ -136,60 +143,45 @@ def frame_from_message(message: Image) -> Frame:
         ) from error
 
 
-class ImageReader:
-    """Reads the images of one camera, raw or compressed.
+#: JPEGs can be decoded at these shares of their size, straight from their coefficients.
+REDUCTIONS = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, straight from its coefficients, where that
-    still has all pixels that are needed. The full size of a picture is known only once it has been
-    decoded. A camera's pictures keep their size, so the first one tells.
+
+def read_image(
+    message: Image | CompressedImage, needed_side: int | None = None, max_pixels: int = MOST_PIXELS
+) -> Frame:
+    """Read an image, raw or compressed.
+
+    Args:
+        message: a raw image (see `frame_from_message`), or a JPEG or PNG.
+        needed_side: pixels needed along the longer side; None: all. A JPEG is decoded as small as
+            still has them.
+        max_pixels: compressed images with more pixels are not decoded.
+
+    Raises:
+        ImageError: if it cannot be read.
     """
-
-    def __init__(self) -> None:
-        self._size = (0, 0)  # rows, columns of the last compressed picture, decoded in full
-
-    def read(self, message: Image | CompressedImage, needed_side: int | None) -> Frame:
-        """Read an image.
-
-        Args:
-            message: a raw image, or a JPEG or PNG.
-            needed_side: pixels needed along the longer side; None: all.
-
-        Raises:
-            ImageError: if it cannot be read.
-        """
-        if isinstance(message, Image):
-            return frame_from_message(message)
-        return self._read_compressed(message, needed_side)
-
-    def _read_compressed(self, message: CompressedImage, needed_side: int | None) -> Frame:
-        data = np.frombuffer(message.data, np.uint8)
-        is_jpeg = data[:2].tobytes() == b'\xff\xd8'
-        longest = max(self._size)
-        for reduction, flag in (
-            (8, cv2.IMREAD_REDUCED_COLOR_8),
-            (4, cv2.IMREAD_REDUCED_COLOR_4),
-            (2, cv2.IMREAD_REDUCED_COLOR_2),
-        ):
-            if is_jpeg and needed_side and longest >= reduction * needed_side:
-                pixels = self._decode(message, data, flag)
-                if pixels.shape[:2] == tuple(-(-side // reduction) for side in self._size):
-                    return Frame(pixels, reduction=reduction)
-                break  # another size than last time
-        pixels = self._decode(message, data, cv2.IMREAD_COLOR)
-        self._size = pixels.shape[0], pixels.shape[1]
-        return Frame(pixels)
-
-    @staticmethod
-    def _decode(message: CompressedImage, data: Pixels, flag: int) -> Pixels:
-        # The EXIF orientation is ignored, as raw images have none either.
-        flags = flag | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(data, flags) if data.size else None
-        if pixels is None:
-            raise ImageError(
-                f'{data.size} bytes of format {message.format!r} are no picture that OpenCV can '
-                'read; supported are JPEG and PNG'
-            )
-        return pixels  # type: ignore[return-value]
+    if isinstance(message, Image):
+        return frame_from_message(message)
+    data = np.frombuffer(message.data, np.uint8)
+    header = read_header(data)
+    reduction, flag = 1, cv2.IMREAD_COLOR
+    if header.format == 'JPEG' and needed_side:
+        longest = max(header.width, header.height)
+        fitting = (choice for choice in REDUCTIONS if longest >= choice[0] * needed_side)
+        reduction, flag = next(fitting, (reduction, flag))
+    # The EXIF orientation is ignored, as raw images have none either.
+    pixels = decompress(
+        data,
+        formats=NETWORK_FORMATS,
+        max_pixels=max_pixels,
+        flags=flag | cv2.IMREAD_IGNORE_ORIENTATION,
+    )
+    return Frame(pixels, reduction=reduction)
 
 
 def message_from_bgr(pixels: Pixels, header: Header) -> Image:

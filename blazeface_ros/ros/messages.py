@@ -67,6 +67,8 @@ def to_message(faces: Faces, header: Header) -> Detection2DArray:
 
 #: Bytes before a serialized message's fields, which count their alignment from there.
 ENCAPSULATION = 4
+#: Messages with a longer frame_id, in characters, have no template, which would keep it.
+MOST_FRAME_ID = 256
 #: What stands for the stamp in a template: seconds and nanoseconds.
 _STAMP_MARK = 0x53544D50, 0x0E4E5350
 
@@ -142,6 +144,8 @@ def serialize(faces: Faces, header: Header) -> bytes | Detection2DArray:
         faces: in pixels of the image.
         header: the image's own, kept untouched.
     """
+    if len(header.frame_id) > MOST_FRAME_ID:
+        return to_message(faces, header)
     ids = [name.encode() for name in faces.ids]
     template = _template(header.frame_id, tuple(map(len, ids)))
     if template is None:

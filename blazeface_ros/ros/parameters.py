@@ -18,17 +18,20 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from blazeface_ros.backends import BACKENDS
+from blazeface_ros.core.compressed import MOST_PIXELS, MOST_PIXELS_OF_OPENCV
 from blazeface_ros.core.detector import MOST_THREADS
 from blazeface_ros.core.settings import Declaration, PipelineSettings, declarations, setting
 from blazeface_ros.errors import BlazeFaceError, ConfigurationError
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.recordings.media import FASTEST_RATE
-from blazeface_ros.ros.qos import RELIABILITIES
+from blazeface_ros.ros.qos import MOST_DDS_DEPTH, RELIABILITIES
 
 #: Parameters that had another name in an earlier version, with the name that they have now.
 RENAMED = {'windows_per_frame': 'tiles_per_frame', 'overlay_windows': 'overlay_tiles'}
 #: The largest `queue_size`.
 MOST_QUEUED = 1000
+#: The largest `queue_bytes`.
+MOST_QUEUE_BYTES = 2**40
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,22 @@ class DetectorParameters(PipelineSettings):
     )
     queue_size: int = setting(
         1,
-        'Images buffered per camera; 1 keeps only the newest. Also the DDS depth.',
+        'Images buffered per camera; 1 keeps only the newest. Also the DDS depth, up to '
+        f'{MOST_DDS_DEPTH}.',
         limits=(1, MOST_QUEUED),
         live=False,
+    )
+    queue_bytes: int = setting(
+        0,
+        'Bytes that the buffered images of all cameras may have. 0 takes an eighth of the memory '
+        'that is free when the node starts.',
+        limits=(0, MOST_QUEUE_BYTES),
+        live=False,
+    )
+    max_image_pixels: int = setting(
+        MOST_PIXELS,
+        'Compressed images with more pixels than this are not decoded.',
+        limits=(1, MOST_PIXELS_OF_OPENCV),
     )
     model: str = setting(
         'back', f'The network: {", ".join(MODELS)}, or the path of a model file.', live=False

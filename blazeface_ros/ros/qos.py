@@ -15,6 +15,9 @@ RELIABILITIES = {
     'reliable': ReliabilityPolicy.RELIABLE,
 }
 
+#: Images that the middleware keeps until the executor takes them, which it does at once. The
+#: middleware knows no limit in bytes, and so this number is small.
+MOST_DDS_DEPTH = 32
 #: Reliable, so that subscribers of either kind receive it.
 RESULT_QOS = QoSProfile(depth=10)
 OVERLAY_QOS = QoSProfile(depth=1)
@@ -22,14 +25,14 @@ OVERLAY_QOS = QoSProfile(depth=1)
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def image_qos(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
+def image_qos(reliability: ReliabilityPolicy, queue_size: int) -> QoSProfile:
     """For images: volatile, which every publisher serves.
 
     Args:
         reliability: of the subscription.
-        depth: images that may wait for the executor; 1 keeps only the newest.
+        queue_size: images that may wait for the network; 1 keeps only the newest.
     """
-    return QoSProfile(depth=depth, reliability=reliability)
+    return QoSProfile(depth=min(queue_size, MOST_DDS_DEPTH), reliability=reliability)
 
 
 def offered_by_all(publishers: Iterable[TopicEndpointInfo]) -> ReliabilityPolicy:

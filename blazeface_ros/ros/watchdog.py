@@ -41,11 +41,8 @@ class WatchedBackend:
         """
         if self._is_cancelled():
             raise BackendError('the search was cancelled because the node was deactivated')
-        self._counters.begin_call()
-        try:
+        with self._counters.calling():
             return self.inner.infer(batch)
-        finally:
-            self._counters.end_call()
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -20,13 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sensor_msgs.msg import Image
+
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.frame import Frame
 from blazeface_ros.core.pipeline import CameraFrame, FacePipeline, FrameResult
-from blazeface_ros.errors import BackendError, BlazeFaceError, ImageError
+from blazeface_ros.errors import BackendError, BlazeFaceError, ImageError, describe, shortened
 from blazeface_ros.ros.counters import CameraCounters, NetworkCounters
 from blazeface_ros.ros.face_publisher import FacePublisher
-from blazeface_ros.ros.images import ImageReader
+from blazeface_ros.ros.images import read_image
 from blazeface_ros.ros.latest_image_queue import LatestImageQueue, QueuedImage
 from blazeface_ros.ros.parameters import DetectorParameters, LiveParameters
 from blazeface_ros.ros.watchdog import WatchedBackend
@@ -57,14 +59,12 @@ class WorkerCamera:
     """What the worker needs of a camera.
 
     Attributes:
-        reader: reads its images.
         publisher: publishes what is found in them.
         counters: of the camera.
         note: the last note on its tiling plan that was logged.
         next_warning: when a warning may be logged again (`time.monotonic`).
     """
 
-    reader: ImageReader
     publisher: FacePublisher
     counters: CameraCounters
     note: str = ''
@@ -203,7 +203,9 @@ class Worker:
             one_pass = not parameters.smallest_face and not camera.publisher.overlay_wanted
             needed = self._pipeline.detector.model.input_size if one_pass else None
             try:
-                frames.append(Frame.from_picture(camera.reader.read(image.message, needed)))
+                with self._network.calling(f'reading an image of {image.camera}'):
+                    frame = read_image(image.message, needed, parameters.max_image_pixels)
+                frames.append(Frame.from_picture(frame))
                 readable.append(image)
             except Exception as error:  # whatever is wrong with an image costs only that image
                 self._count_unreadable(camera, image, error)
@@ -250,17 +252,15 @@ class Worker:
     def _count_unreadable(self, camera: WorkerCamera, image: QueuedImage, error: Exception) -> None:
         camera.counters.add(unreadable=1)
         message = image.message
-        size = (
-            f', {message.width} x {message.height}, step {message.step}'
-            if hasattr(message, 'step')
-            else ''
-        )
-        kind = getattr(message, 'encoding', None) or getattr(message, 'format', '')
+        size = ''
+        if isinstance(message, Image):
+            size = f', {message.width} x {message.height}, step {message.step}'
+        kind = message.encoding if isinstance(message, Image) else message.format
         count = camera.counters.snapshot().unreadable
         self._warn(
             image.camera,
-            f'cannot read an image ({count} so far; {kind!r}{size}, {len(message.data)} bytes): '
-            f'{describe(error)}',
+            f'cannot read an image ({count} so far; {shortened(kind)!r}{size}, '
+            f'{len(message.data)} bytes): {describe(error)}',
         )
 
     def _warn(self, name: str, sentence: str) -> None:
@@ -316,6 +316,9 @@ class Worker:
             self._load_error = error
             raise
         self._load_error = None
+        self._network.set_description(detector.description)
+        for camera in self._cameras.values():
+            camera.publisher.publish_info(detector)
         self._watch(detector)
         self._pipeline.detector = detector
 
@@ -336,8 +339,3 @@ def stamp_of(image: QueuedImage) -> float:
     """When an image was taken, in seconds; when it came, if its stamp was never set."""
     stamp = image.message.header.stamp
     return stamp.sec + stamp.nanosec * 1e-9 or image.arrival
-
-
-def describe(error: Exception) -> str:
-    """An error as a sentence; of an error that nobody planned, its kind, too."""
-    return str(error) if isinstance(error, BlazeFaceError) else f'{type(error).__name__}: {error}'

@@ -1,6 +1,7 @@
 """What is counted, and what /diagnostics makes of it, without a node."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from blazeface_ros import Faces
 from blazeface_ros.core.pipeline import FrameResult
 from blazeface_ros.core.tiling import plan_tiles
 from blazeface_ros.ros.counters import (
+    NETWORK_CALL,
     SAMPLES,
     STAGES,
     CameraCounters,
@@ -60,8 +62,8 @@ def test_reading_changes_nothing():
     counters.add_received(time.monotonic())
     counters.add_processed(result_with(1))
     network.add_batch(1, dict.fromkeys(STAGES, 0.25))
-    network.begin_call()
-    network.end_call()
+    with network.calling():
+        pass
     network.set_failure('a failure')
     first, second = counters.snapshot(), counters.snapshot()
     assert second.taken_at >= first.taken_at
@@ -71,7 +73,7 @@ def test_reading_changes_nothing():
     )
     first, second = network.snapshot(), network.snapshot()
     assert first.batches == second.batches == {1: 1}
-    assert network_status('n', 'd', first, 0) == network_status('n', 'd', second, 0)
+    assert network_status('n', first, 0, 0) == network_status('n', second, 0, 0)
 
 
 def test_a_snapshot_stays_as_it_was():
@@ -171,15 +173,19 @@ def test_it_is_told_which_tiles_were_searched():
 # The network
 
 
-def told_of_network(network, max_latency=0.0):
-    status = network_status('detector: network', 'ONNX Runtime', network, max_latency)
+def told_of_network(network, max_latency=0.0, failed=0):
+    status = network_status('detector: network', network, max_latency, failed)
     return status.level, status.message, {entry.key: entry.value for entry in status.values}
 
 
 def test_a_network_that_has_done_nothing_yet_is_well():
-    level, message, values = told_of_network(NetworkCounters().snapshot())
+    level, message, values = told_of_network(NetworkCounters('ONNX Runtime').snapshot())
     assert (level, message) == (OK, 'running')
-    assert values == {'runs': 'ONNX Runtime', 'batches (count x images)': ''}
+    assert values == {
+        'runs': 'ONNX Runtime',
+        'batches (count x images)': '',
+        'failed requests': '0',
+    }
 
 
 def test_batches_and_the_times_of_all_stages_are_told():
@@ -222,23 +228,32 @@ def test_a_failure_of_the_network_is_an_error_until_it_is_over():
 
 
 def test_a_call_that_does_not_end_is_an_error():
-    hanging = NetworkStatus(call_began=time.monotonic() - 1000)
+    hanging = NetworkStatus(call=NETWORK_CALL, call_began=time.monotonic() - 1000)
     level, message, _ = told_of_network(hanging)
     assert level == ERROR
-    assert 'hanging' in message
+    assert message.startswith('the network has been hanging')
     network = NetworkCounters()
-    network.begin_call()
-    assert network.snapshot().call_began <= time.monotonic()
-    network.end_call()
-    assert network.snapshot().call_began is None
+    with network.calling():
+        assert network.snapshot().call == NETWORK_CALL
+        assert network.snapshot().call_began <= time.monotonic()
+    assert network.snapshot().call == ''
+
+
+def test_reading_an_image_that_does_not_end_is_an_error_but_none_of_the_network():
+    network = NetworkCounters()
+    with network.calling('reading an image of /front/image'):
+        hanging = replace(network.snapshot(), call_began=time.monotonic() - 1000)
+    level, message, _ = told_of_network(hanging)
+    assert level == ERROR
+    assert message.startswith('reading an image of /front/image has been hanging')
+    assert network.slowest_call() == 0
 
 
 def test_the_slowest_call_is_that_since_it_was_asked_for_last():
     network = NetworkCounters()
     assert network.slowest_call() == 0
     for _ in range(3):
-        network.begin_call()
-        network.end_call()
-    network.end_call()  # without a beginning
+        with network.calling():
+            pass
     assert network.slowest_call() > 0
     assert network.slowest_call() == 0

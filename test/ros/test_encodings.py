@@ -8,7 +8,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from blazeface_ros.errors import ImageError
-from blazeface_ros.ros.images import ENCODINGS, ImageReader, frame_from_message, message_from_bgr
+from blazeface_ros.ros.images import ENCODINGS, frame_from_message, message_from_bgr, read_image
 
 pytestmark = pytest.mark.ros
 
@@ -183,7 +183,7 @@ def test_the_last_row_needs_no_padding():
 
 
 def test_a_raw_image_is_read_whole_however_few_pixels_are_needed(scene):
-    frame = ImageReader().read(image_message(scene), 128)
+    frame = read_image(image_message(scene), 128)
     np.testing.assert_array_equal(frame.pixels, scene)
 
 

@@ -11,7 +11,7 @@ from blazeface_ros.core.pipeline import FrameResult
 from blazeface_ros.core.tiling import plan_tiles
 from blazeface_ros.errors import ImageError
 from blazeface_ros.ros.face_publisher import FacePublisher, output_names
-from blazeface_ros.ros.images import ImageReader
+from blazeface_ros.ros.images import read_image
 from blazeface_ros.ros.messages import from_message
 from blazeface_ros.ros.parameters import DetectorParameters
 
@@ -106,7 +106,7 @@ def test_the_overlay_comes_raw_and_compressed_in_its_scale(robot, scale, size):
     robot.until(lambda: all(outputs), 'both come')
     for (message,) in outputs:
         assert message.header == header
-        assert ImageReader().read(message, None).pixels.shape == (*size, 3)
+        assert read_image(message).pixels.shape == (*size, 3)
 
 
 def test_a_better_quality_takes_more_bytes(robot):

@@ -15,15 +15,14 @@ from blazeface_ros import FaceDetector, Faces
 from blazeface_ros.core.detector import BATCH
 from blazeface_ros.core.pipeline import FacePipeline
 from blazeface_ros.core.tiling import plan_tiles
-from blazeface_ros.ros.counters import CameraCounters, NetworkCounters
+from blazeface_ros.ros.counters import NETWORK_CALL, CameraCounters, NetworkCounters
 from blazeface_ros.ros.face_publisher import FacePublisher
-from blazeface_ros.ros.images import ImageReader
 from blazeface_ros.ros.latest_image_queue import LatestImageQueue
 from blazeface_ros.ros.parameters import DetectorParameters, LiveParameters, declare
 from blazeface_ros.ros.watchdog import WatchedBackend
 from blazeface_ros.ros.worker import FAILURES_BEFORE_RELOAD, Worker, WorkerCamera, WorkerState
 
-pytestmark = [pytest.mark.ros, pytest.mark.torch]
+pytestmark = [pytest.mark.ros, pytest.mark.torch, pytest.mark.onnxruntime]
 
 WHITE, BLACK = (np.full((256, 256, 3), value, np.uint8) for value in (255, 0))
 RUNNING, STOPPING, STOPPED, ABANDONED = WorkerState
@@ -43,9 +42,9 @@ class ObservedNetwork(NetworkCounters):
 
     calls = 0
 
-    def begin_call(self):
-        self.calls += 1
-        super().begin_call()
+    def calling(self, call=NETWORK_CALL):
+        self.calls += call == NETWORK_CALL
+        return super().calling(call)
 
 
 class Bench:
@@ -69,10 +68,7 @@ class Bench:
         self.worker = ObservedWorker(
             self.pipeline,
             open_detector,
-            {
-                name: WorkerCamera(ImageReader(), self.publishers[name], self.counters[name])
-                for name in cameras
-            },
+            {name: WorkerCamera(self.publishers[name], self.counters[name]) for name in cameras},
             self.queue,
             parameters,
             self.network,
@@ -105,7 +101,7 @@ class Bench:
         return image
 
     def is_calling(self):
-        return self.network.snapshot().call_began is not None
+        return self.network.snapshot().call == NETWORK_CALL
 
     def until_lost(self, lost):
         self.robot.until(lambda: self.counts().lost == lost, f'{lost} are lost')
@@ -246,7 +242,7 @@ def test_an_image_that_cannot_be_read_costs_only_itself(make_bench, moody_file):
 
 
 def test_two_cameras_never_share_an_id(make_bench):
-    parameters = LiveParameters(DetectorParameters(tracking=True))
+    parameters = LiveParameters(DetectorParameters(tracking=True, track_lost_after=10.0))
     bench = make_bench(cameras=('a', 'b'), parameters=parameters)
     ids = {name: [ids_of(bench.ask(PORTRAIT, name)) for _ in range(2)] for name in 'ab'}
     assert ids == {'a': [['f0001']] * 2, 'b': [['f0002']] * 2}
