@@ -74,19 +74,22 @@ class PictureHeader(NamedTuple):
     height: int
 
 
-def read_header(data: Data) -> PictureHeader:
+def read_header(data: Data, formats: Sequence[str] = PICTURE_FORMATS) -> PictureHeader:
     """Read the size of a compressed picture without decoding or copying it.
 
     Args:
         data: the compressed picture.
+        formats: the formats to accept.
 
     Raises:
-        ImageError: if the format is not one of `PICTURE_FORMATS`, or the header is not complete.
+        ImageError: if the format is not one of these, or the header is not complete.
     """
     view = _view(data)
     start = bytes(view[:16])
     for name, signature, read in _READERS:
         if signature.match(start):
+            if name not in formats:
+                raise ImageError(f'pictures in {name} are not read here, only {_listed(formats)}')
             try:
                 width, height = read(view)
             except (IndexError, ValueError) as error:
@@ -96,9 +99,7 @@ def read_header(data: Data) -> PictureHeader:
                 raise ImageError(f'a {name} declares no pixels: {width} x {height}')
             return PictureHeader(name, width, height)
     found = f'begin with {start.hex(" ")}' if start else 'are no picture'
-    raise ImageError(
-        f'{len(view):,} bytes {found}; supported are pictures in {_listed(PICTURE_FORMATS)}'
-    )
+    raise ImageError(f'{len(view):,} bytes {found}; supported are pictures in {_listed(formats)}')
 
 
 def decompress(
@@ -129,10 +130,7 @@ def decompress(
     Raises:
         ImageError: if the picture cannot be decoded or is refused.
     """
-    header = read_header(data)
-    name, width, height = header
-    if name not in formats:
-        raise ImageError(f'a picture in {name} is not decoded; supported are {_listed(formats)}')
+    name, width, height = read_header(data, formats)
     if width * height > max_pixels:
         raise ImageError(
             f'a {name} declares {width} x {height} pixels, above the limit of {max_pixels:,} '
@@ -161,7 +159,7 @@ def _check_jpeg(data: Data) -> None:
     view = _view(data)
     # Nearly all JPEGs pass this first look, which takes microseconds.
     values = np.frombuffer(view, np.uint8)
-    scans = np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == _SOS))
+    scans = int(np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == _SOS)))
     if scans <= MOST_SCANS and bytes(view[-2:]) == b'\xff\xd9':
         return
     # Segments may contain such bytes, and cameras pad their data. So all markers are followed.

@@ -168,7 +168,7 @@ def read_image(
     if isinstance(message, Image):
         return frame_from_message(message)
     data = np.frombuffer(message.data, np.uint8)
-    header = read_header(data)
+    header = read_header(data, NETWORK_FORMATS)
     reduction, flag = 1, cv2.IMREAD_COLOR
     if header.format == 'JPEG' and needed_side:
         longest = max(header.width, header.height)

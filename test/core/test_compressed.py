@@ -154,10 +154,10 @@ def test_what_is_no_picture_is_refused_with_a_sentence(data):
 
 
 def test_other_formats_are_named_with_those_that_are_supported():
-    with pytest.raises(ImageError, match=r'begin with 47 49 46 .* JPEG, PNG, BMP, PNM, TIFF and W'):
+    with pytest.raises(ImageError, match='BMP are not read here, only JPEG and PNG'):
         read_header(b'GIF89a' + bytes(100))
     for suffix in ('.bmp', '.ppm', '.tif', '.webp'):
-        with pytest.raises(ImageError, match='not decoded; supported are JPEG and PNG'):
+        with pytest.raises(ImageError, match='BMP are not read here, only JPEG and PNG'):
             decompress(encoded(suffix), formats=NETWORK_FORMATS)
     assert all(decompress(data, formats=NETWORK_FORMATS).size for data in (JPEG, PNG))
 

@@ -51,10 +51,28 @@ def test_all_pixels_are_read_where_all_are_needed(scene):
         assert read_image(encoded(scene)).pixels.shape == scene.shape
 
 
-@pytest.mark.parametrize('data', [b'', b'no picture', b'\xff\xd8\xff\xe0 cut short'])
-def test_what_is_no_picture_is_refused(data):
-    with pytest.raises(ImageError, match="bytes of format 'jpeg' are no picture"):
+@pytest.mark.parametrize(
+    ('data', 'sentence'),
+    [
+        (b'', '0 bytes are no picture; supported are pictures in JPEG and PNG'),
+        (b'no picture', '10 bytes begin with 6e 6f'),
+        (b'\xff\xd8\xff\xe0 cut short', 'the header of a JPEG cannot be read'),
+        (cv2.imencode('.bmp', np.zeros((9, 9, 3), np.uint8))[1], 'BMP are not read here'),
+        (cv2.imencode('.tiff', np.zeros((9, 9, 3), np.uint8))[1], 'TIFF are not read here'),
+    ],
+)
+def test_what_is_no_jpeg_and_no_png_is_refused(data, sentence):
+    with pytest.raises(ImageError, match=sentence):
         read_image(compressed_message(data), 256)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+def test_a_picture_above_the_limit_is_refused_and_one_at_the_limit_is_read(suffix, scene):
+    height, width = scene.shape[:2]
+    message = encoded(scene, suffix)
+    assert read_image(message, max_pixels=height * width).pixels.shape == scene.shape
+    with pytest.raises(ImageError, match='max_image_pixels sets this limit'):
+        read_image(message, max_pixels=height * width - 1)
 
 
 def test_a_picture_becomes_a_compressed_message(scene):
