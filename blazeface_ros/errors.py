@@ -47,8 +47,13 @@ def quoted(value: object) -> str:
     return f"'{shortened(str(value))}'"
 
 
-def in_words(error: OSError | ValueError) -> str:
-    """Why a file cannot be used, without the number of the error and the name of the file."""
-    if isinstance(error, FileNotFoundError):
-        return 'it does not exist'
-    return getattr(error, 'strerror', None) or str(error)
+def describe_file_error(error: OSError | ValueError | RuntimeError, deed: str = 'read') -> str:
+    """What is wrong with a file, to follow its name: `does not exist`, `cannot be read: …`.
+
+    Args:
+        error: of the call that failed. Its number and the name of the file are left out.
+        deed: what failed: `read` or `written`.
+    """
+    if isinstance(error, FileNotFoundError) and deed == 'read':
+        return 'does not exist'
+    return f'cannot be {deed}: {getattr(error, "strerror", None) or error}'

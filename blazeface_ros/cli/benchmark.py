@@ -19,6 +19,7 @@ import numpy as np
 import blazeface_ros
 from blazeface_ros.backends.onnx_runtime import import_onnxruntime
 from blazeface_ros.cli.tables import (
+    add_picture_limit,
     bundled_pictures,
     check_outputs,
     print_table,
@@ -74,6 +75,7 @@ def _add_picture_options(parser: argparse.ArgumentParser) -> None:
         help='size of the picture in pixels (default: 1280x720)',
     )
     parser.add_argument('--picture', metavar='FILE', help='picture (default: the bundled scene)')
+    add_picture_limit(parser)
     parser.add_argument(
         '--threads',
         type=int,
@@ -233,7 +235,9 @@ def _measure_pictures(options: argparse.Namespace) -> dict[str, Any]:
     if len(bundled) < 2:
         raise ConfigurationError('the bundled pictures are not installed; install the package anew')
     portrait, scene = bundled
-    picture = read_picture(options.picture) if options.picture else scene
+    picture = scene
+    if options.picture:
+        picture = read_picture(options.picture, options.max_image_pixels)
     picture = pictures.scaled_to(picture, *size)
     # OpenCV, which all contenders use, gets as many threads as their networks.
     cv2.setNumThreads(options.threads or -1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 
 from blazeface_ros.backends import BACKENDS
+from blazeface_ros.cli.tables import add_picture_limit
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.drawing import draw_faces, draw_tiles
 from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
@@ -30,6 +31,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument('pictures', nargs='+', metavar='PICTURE', help='picture files')
     add_detector_options(parser)
+    add_picture_limit(parser)
     parser.add_argument('--json', action='store_true', help='print one JSON object per picture')
     parser.add_argument(
         '--save',
@@ -119,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
     saved: Counter[str] = Counter()
     for name in options.pictures:
         try:
-            picture = read_picture(name)
+            picture = read_picture(name, options.max_image_pixels)
             faces = detector.detect(picture)
             height, width = picture.shape[:2]
             plan = detector.plan(width, height)

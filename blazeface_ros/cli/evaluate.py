@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from blazeface_ros.cli.detect import add_detector_options, make_detector
 from blazeface_ros.cli.tables import (
+    add_picture_limit,
     check_outputs,
     print_table,
     progress_bar,
@@ -56,6 +57,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='folder with the pictures (default: the folder of the annotations, or one near it)',
     )
     add_detector_options(parser)
+    add_picture_limit(parser)
     parser.add_argument(
         '--far',
         action='store_true',
@@ -79,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
     """
     check_outputs(options.json, options.plot)
     detector = make_detector(options)
-    pictures = _Pictures(read_ground_truth(options.ground_truth, options.images))
+    annotated = read_ground_truth(options.ground_truth, options.images)
+    pictures = _Pictures(annotated, options.max_image_pixels)
     print(
         f'{detector.model.name}, {detector.backend.description}, '
         f'score threshold {detector.score_threshold:g}'
@@ -115,8 +118,9 @@ class _Pictures:
         unreadable: the files that could not be read. Each is reported once, on stderr.
     """
 
-    def __init__(self, pictures: Sequence[AnnotatedPicture]) -> None:
+    def __init__(self, pictures: Sequence[AnnotatedPicture], max_pixels: int) -> None:
         self._pictures = pictures
+        self._max_pixels = max_pixels
         self._advance: Callable[[], object] = lambda: None
         self.unreadable: set[Path] = set()
 
@@ -130,7 +134,7 @@ class _Pictures:
         """Read all pictures once. Those that cannot be read are left out."""
         for picture in self._pictures:
             try:
-                yield read_picture(picture.file), picture.truth
+                yield read_picture(picture.file, self._max_pixels), picture.truth
             except ImageError as error:
                 if picture.file not in self.unreadable:
                     print(f'blazeface evaluate: {error}', file=sys.stderr)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.backends import BACKENDS
-from blazeface_ros.cli.tables import bundled_pictures, print_differences
+from blazeface_ros.cli.tables import add_picture_limit, bundled_pictures, print_differences
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
 from blazeface_ros.lab import parity
@@ -31,6 +31,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         'pictures', nargs='*', metavar='PICTURE', help='default: the bundled pictures'
     )
+    add_picture_limit(parser)
     parser.add_argument(
         '--model', default='back', help=f'{", ".join(MODELS)}, or a model file (default: back)'
     )
@@ -90,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
         tolerance = parity.TOLERANCE
         if backend == 'ascend' or options.device.startswith('npu'):
             tolerance, at_faces = parity.FLOAT16_TOLERANCE, parity.FLOAT16_AT_FACES
-    pictures = [read_picture(picture) for picture in options.pictures] or bundled_pictures()
+    limit = options.max_image_pixels
+    pictures = [read_picture(name, limit) for name in options.pictures] or bundled_pictures()
     inputs = parity.make_inputs(model, pictures)
     differences: list[parity.Difference] = []
     references: list[tuple[str, FaceDetector]] = []

@@ -1,10 +1,12 @@
-"""Tables, files and progress bars, as several verbs need them."""
+"""Options, tables, files and progress bars, as several verbs need them."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.core.compressed import MOST_PIXELS, MOST_PIXELS_OF_OPENCV
+from blazeface_ros.errors import ConfigurationError, quoted
 from blazeface_ros.lab.parity import Difference
 from blazeface_ros.models.catalogue import shared_file
 from blazeface_ros.recordings.media import read_picture
@@ -29,6 +32,26 @@ def bundled_pictures() -> list[npt.NDArray[np.uint8]]:
     """
     files = (shared_file(f'pictures/{name}') for name in ('astronaut.png', 'scene.jpg'))
     return [read_picture(file) for file in files if file is not None]
+
+
+def add_picture_limit(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--max-image-pixels` to a verb that reads pictures of the user."""
+    parser.add_argument(
+        '--max-image-pixels',
+        type=_pixels,
+        default=MOST_PIXELS,
+        metavar='PIXELS',
+        help='largest picture to decode, as its width times its height; larger ones are refused '
+        f'(default: {MOST_PIXELS})',
+    )
+
+
+def _pixels(text: str) -> int:
+    if not re.fullmatch(r'[1-9][0-9]{0,9}', text) or int(text) > MOST_PIXELS_OF_OPENCV:
+        raise argparse.ArgumentTypeError(
+            f'{quoted(text)} is not a whole number from 1 to {MOST_PIXELS_OF_OPENCV}'
+        )
+    return int(text)
 
 
 def check_outputs(json_file: Path | None, plot: Path | None) -> None:

@@ -56,3 +56,27 @@ def test_it_ends_quietly_when_nobody_reads_its_output_any_more(unbuffered):
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, '')
+
+
+VERBS_THAT_READ_PICTURES = (
+    ['detect', f'{PICTURES}/astronaut.png'],
+    ['parity', f'{PICTURES}/astronaut.png'],
+    ['benchmark', '--picture', f'{PICTURES}/astronaut.png'],
+)
+
+
+@pytest.mark.parametrize('arguments', VERBS_THAT_READ_PICTURES, ids=lambda words: words[0])
+def test_verbs_that_read_pictures_refuse_larger_ones_than_the_user_allows(capsys, arguments):
+    assert main([*arguments, '--max-image-pixels', '1000']) in (1, 2)
+    assert '512 x 512 pixels, above the limit of 1,000 pixels' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('limit', ['0', '-1', '1e9', '2000000000', '9' * 5000, ''])
+@pytest.mark.parametrize('verb', ['detect', 'evaluate', 'parity', 'benchmark'])
+def test_a_limit_of_pixels_that_cannot_work_is_refused(capsys, verb, limit):
+    with pytest.raises(SystemExit) as end:
+        main([verb, '--max-image-pixels', limit])
+    assert end.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert 'not a whole number from 1 to 1073741824' in error
+    assert len(error) < 500
