@@ -36,6 +36,9 @@ MOST_SCANS = 64
 #: Segments in a JPEG. Ordinary ones have about 10; long colour profiles and the depth maps of
 #: phones add up to some hundreds.
 MOST_SEGMENTS = 1000
+#: Compressed texts and colour profiles in a PNG. Each may take libpng 30 ms to unpack, and few PNGs
+#: have more than two.
+MOST_PNG_METADATA = 16
 #: Pixels in a tile of a TIFF, which is decoded as a whole. Usual are 256 x 256 and 512 x 512.
 MOST_TILE_PIXELS = 2**22
 
@@ -44,6 +47,8 @@ _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: The next marker. Restart markers and stuffed zeros belong to the coded pixels.
 _MARKER = re.compile(rb'\xff+([\x01-\xcf\xd8-\xfe])', re.DOTALL)
+#: Chunks of a PNG that libpng unpacks even if nobody wants them.
+_PNG_METADATA = (b'zTXt', b'iTXt', b'iCCP')
 #: Width and height of a PNM, between which there may be comments.
 _PNM = re.compile(rb'P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s')
 #: The part of a PNM in which its sizes must stand.
@@ -138,6 +143,8 @@ def decompress(
         )
     if name == 'JPEG':
         _check_jpeg(data)
+    elif name == 'PNG':
+        _check_png(data)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -176,6 +183,19 @@ def _check_jpeg(data: Data) -> None:
         raise ImageError(f'the JPEG cannot be read: {error}') from None
     if not ended:
         raise ImageError(f'a JPEG of {len(view):,} bytes is cut off: it has no end-of-image marker')
+
+
+def _check_png(data: Data) -> None:
+    """Refuse PNGs whose metadata cost far more than their pixels."""
+    view = _view(data)
+    found, position = 0, 8
+    while position + 8 <= len(view):
+        found += bytes(view[position + 4 : position + 8]) in _PNG_METADATA
+        if found > MOST_PNG_METADATA:
+            raise ImageError(
+                f'a PNG has more than {MOST_PNG_METADATA} compressed texts or colour profiles'
+            )
+        position += 12 + _number(view, position, 4)  # length, kind, content and checksum
 
 
 def _jpeg_markers(view: memoryview) -> Iterator[tuple[int, int]]:

@@ -4,6 +4,7 @@ import array
 import itertools
 import struct
 import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from shared import PICTURES
 from blazeface_ros.core import compressed
 from blazeface_ros.core.compressed import (
     MOST_PIXELS,
+    MOST_PNG_METADATA,
     MOST_SCANS,
     MOST_SEGMENTS,
     MOST_TILE_PIXELS,
@@ -154,10 +156,10 @@ def test_what_is_no_picture_is_refused_with_a_sentence(data):
 
 
 def test_other_formats_are_named_with_those_that_are_supported():
-    with pytest.raises(ImageError, match='BMP are not read here, only JPEG and PNG'):
+    with pytest.raises(ImageError, match=r'begin with 47 49 46 .* JPEG, PNG, BMP, PNM, TIFF and W'):
         read_header(b'GIF89a' + bytes(100))
     for suffix in ('.bmp', '.ppm', '.tif', '.webp'):
-        with pytest.raises(ImageError, match='BMP are not read here, only JPEG and PNG'):
+        with pytest.raises(ImageError, match='are not read here, only JPEG and PNG'):
             decompress(encoded(suffix), formats=NETWORK_FORMATS)
     assert all(decompress(data, formats=NETWORK_FORMATS).size for data in (JPEG, PNG))
 
@@ -256,6 +258,22 @@ def test_a_jpeg_with_more_segments_than_any_encoder_writes_is_refused():
     for read in (read_header, decompress):
         with pytest.raises(ImageError, match=f'more than {MOST_SEGMENTS} segments'):
             read(data)
+
+
+@pytest.mark.parametrize('kind', [b'zTXt', b'iTXt', b'iCCP'])
+def test_a_png_with_more_compressed_metadata_than_any_encoder_writes_is_refused(kind):
+    text = zlib.compress(bytes(7_000_000))
+    content = kind + b'text\0' + (b'\1\0\0\0' if kind == b'iTXt' else b'\0') + text
+    length, checksum = (
+        struct.pack('>I', value) for value in (len(content) - 4, zlib.crc32(content))
+    )
+    chunk = length + content + checksum
+    begin, end = PNG[:33], PNG[33:]  # the signature and IHDR
+    # It may follow the pixels as well, and then the picture is still read to its end.
+    at_most = begin + chunk + end[:-12] + chunk * (MOST_PNG_METADATA - 1) + end[-12:]
+    assert decompress(at_most).shape == (HEIGHT, WIDTH, 3)
+    with pytest.raises(ImageError, match=f'more than {MOST_PNG_METADATA} compressed texts'):
+        decompress(begin + chunk + at_most[33:])
 
 
 @pytest.mark.parametrize(('name', 'data'), FILES.values(), ids=FILES)
