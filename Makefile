@@ -6,17 +6,23 @@
 # make test                 lint, and all tests but the long ones
 # make test-long            the long tests alone
 # make test-all             test and test-long
+# make coverage             the same, and a table of the lines that the tests run
+# make parameters           writes the tables of parameters in README.md, docs/ and config/ anew
+# make docs                 the documentation as HTML, in build/docs/index.html
 # make clean                removes everything that the others have made
 #
-# `quick` makes the environment .venv-quick if needed, the others make .venv.
+# `quick` makes the environment .venv-quick if needed, `docs` makes .venv-docs, the others make .venv.
 
 PYTHON ?= python3
 VENV := .venv
 SETUP := $(PYTHON) tools/ros_wheels/setup_venv.py $(VENV)
 QUICK_VENV := .venv-quick
 QUICK_REQUIREMENTS := test/requirements_no_deps.txt
+DOCS_VENV := .venv-docs
+PYTEST := $(VENV)/bin/python $(if $(COVERAGE),-m coverage run) -m pytest
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo quick lint test test-long test-all clean
+.PHONY: setup demo quick lint test test-long test-all coverage parameters docs clean
 
 setup:
 	@$(SETUP)
@@ -37,9 +43,8 @@ quick: $(QUICK_VENV)/ready
 $(QUICK_VENV)/ready: setup.py package.xml $(QUICK_REQUIREMENTS)
 	@echo 'setting up $(QUICK_VENV) (about half a minute)'
 	@$(PYTHON) -m venv --clear $(QUICK_VENV)
-	@$(QUICK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[quick]'
-	@$(QUICK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--no-deps -r $(QUICK_REQUIREMENTS)
+	@$(QUICK_VENV)/bin/python $(PIP_INSTALL) -e '.[quick]'
+	@$(QUICK_VENV)/bin/python $(PIP_INSTALL) --no-deps -r $(QUICK_REQUIREMENTS)
 	@touch $@
 
 lint:
@@ -49,14 +54,37 @@ lint:
 	@$(VENV)/bin/mypy
 
 test: lint
-	@$(VENV)/bin/python -m pytest -m 'not long'
+	@$(PYTEST) -m 'not long'
 
 test-long:
 	@$(SETUP) --extras test
-	@$(VENV)/bin/python -m pytest -m long
+	@$(PYTEST) -m long
 
 test-all: test test-long
 
+coverage:
+	@$(SETUP) --extras test
+	@$(VENV)/bin/coverage erase
+	@$(MAKE) --no-print-directory test-all COVERAGE=1
+	@$(VENV)/bin/coverage combine --quiet
+	@$(VENV)/bin/coverage report
+
+parameters:
+	@$(SETUP)
+	@$(VENV)/bin/python tools/parameter_tables.py
+
+docs: export PYTHONPATH =
+docs: $(DOCS_VENV)/ready
+	@$(DOCS_VENV)/bin/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet \
+		--conf-dir docs --doctree-dir build/doctrees . build/docs
+	@echo 'the documentation is ready: build/docs/index.html'
+
+$(DOCS_VENV)/ready: setup.py package.xml
+	@echo 'setting up $(DOCS_VENV) (about half a minute)'
+	@$(PYTHON) -m venv --clear $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/python $(PIP_INSTALL) -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(QUICK_VENV) build install log demo_output
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(QUICK_VENV) $(DOCS_VENV) build install log demo_output
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
