@@ -51,6 +51,7 @@ def broken_cv_bridge(monkeypatch, tmp_path):
     monkeypatch.setenv('PYTHONPATH', path)
 
 
+@pytest.mark.network
 def test_a_node_is_measured_and_a_reference_node_that_ends_is_reported(broken_cv_bridge, capsys):
     reference = nodes.Setting(nodes.REFERENCE, (320, 240), 1, True)
     settings = [

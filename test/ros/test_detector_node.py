@@ -11,7 +11,7 @@ from vision_msgs.msg import VisionInfo
 from blazeface_ros.ros.images import frame_from_message
 from blazeface_ros.ros.messages import from_message
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 
 @pytest.fixture(scope='module')

@@ -8,7 +8,7 @@ from ros_fixtures import PORTRAIT, detector_starter, image_message
 
 from blazeface_ros.ros.counters import STAGES
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

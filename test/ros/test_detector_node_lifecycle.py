@@ -11,7 +11,7 @@ from ros_fixtures import PORTRAIT, detector_starter, ids_of, image_message, set_
 
 from blazeface_ros.models.catalogue import find_model
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE

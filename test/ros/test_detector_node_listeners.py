@@ -8,7 +8,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from blazeface_ros.ros.images import frame_from_message
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 
 @pytest.fixture

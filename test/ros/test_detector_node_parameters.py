@@ -3,7 +3,7 @@
 import pytest
 from ros_fixtures import PORTRAIT, detector_starter, ids_of, image_message
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 DEFAULTS = {
     'score_threshold': 0.0,

@@ -13,6 +13,7 @@ def start():
         yield start
 
 
+@pytest.mark.network
 def test_the_module_starts_in_any_folder_and_needs_no_parameters(start, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     node, robot = start()
@@ -48,11 +49,13 @@ def test_one_camera_under_two_names_is_refused():
     assert 'it must name each camera once' in printed
 
 
+@pytest.mark.network
 def test_whole_numbers_are_taken_for_numbers(start):
     _, robot = start('score_threshold:=1')
     assert robot.ask(image_message(PORTRAIT)).detections == []
 
 
+@pytest.mark.network
 def test_an_interrupt_ends_it_with_exit_code_0(start):
     node, robot = start()
     robot.ask(image_message(PORTRAIT))
@@ -61,6 +64,7 @@ def test_an_interrupt_ends_it_with_exit_code_0(start):
     assert 'Traceback' not in printed
 
 
+@pytest.mark.network
 def test_many_interrupts_end_it_with_exit_code_0_as_well(start):
     node, robot = start()
     robot.ask(image_message(PORTRAIT))
@@ -69,6 +73,7 @@ def test_many_interrupts_end_it_with_exit_code_0_as_well(start):
     assert 'Traceback' not in printed
 
 
+@pytest.mark.network
 def test_an_interrupt_under_load_ends_it_with_exit_code_0(start):
     node, robot = start('smallest_face:=16', 'queue_size:=8')
     large = np.tile(PORTRAIT, (2, 4, 1))

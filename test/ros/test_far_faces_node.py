@@ -13,7 +13,7 @@ from blazeface_ros.core.tiling import plan_tiles
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.ros.images import frame_from_message
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 DEFAULTS = {
     'smallest_face': 0,
