@@ -33,6 +33,9 @@ def measured(tmp_path_factory):
     return json.loads(files[0].read_text()), files[1], done.stdout
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
+@pytest.mark.evaluation
 def test_each_contender_has_a_row(measured):
     report, _, printed = measured
     rows = report['pictures']
@@ -45,6 +48,8 @@ def test_each_contender_has_a_row(measured):
         assert f'{row["median"]:.2f}' in line.split()
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 @pytest.mark.torch
 def test_without_backends_all_that_work_take_part_and_litert_once(capsys):
     options = ['--models', 'front', '--size', '320x240', '--rounds', '1']
@@ -56,6 +61,9 @@ def test_without_backends_all_that_work_take_part_and_litert_once(capsys):
     assert 'Traceback' not in captured.err
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
+@pytest.mark.evaluation
 def test_the_report_describes_the_machine_and_its_peak(measured):
     report, _, printed = measured
     assert report['machine']['OpenCV'] == cv2.__version__
@@ -64,6 +72,9 @@ def test_the_report_describes_the_machine_and_its_peak(measured):
     assert report['flop_per_second'] > 1e8
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
+@pytest.mark.evaluation
 def test_growth_has_a_row_for_each_step_with_the_faces_that_are_there(measured):
     report, _, printed = measured
     for key, by, steps, faces in (
@@ -77,6 +88,9 @@ def test_growth_has_a_row_for_each_step_with_the_faces_that_are_there(measured):
         assert f'\n{by}' in printed
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
+@pytest.mark.evaluation
 def test_the_plot_is_a_picture(measured):
     plot = cv2.imread(str(measured[1]))
     assert plot.shape[0] > 200
@@ -84,6 +98,8 @@ def test_the_plot_is_a_picture(measured):
     assert plot.std() > 10
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_several_models_and_another_picture_are_measured(capsys, tmp_path):
     cv2.imwrite(str(tmp_path / 'grey.png'), np.full((50, 50, 3), 128, np.uint8))
     options = ['--models', 'front,full_range', '--backends', 'onnxruntime', '--batch', '2']
@@ -120,9 +136,19 @@ def test_without_ros_it_says_what_is_missing(monkeypatch, capsys):
         (['--yunet', str(ROOT / 'weights' / 'blazeface_front.onnx')], ['YuNet', 'front.onnx']),
         (['--yunet', SCENE], ['YuNet', 'scene.jpg']),
         (['--tflite', '/nowhere.tflite'], ['/nowhere.tflite']),
-        (['--mediapipe', '/nowhere/python'], ['--mediapipe', "'/nowhere/python'"]),
-        (['--mediapipe', sys.executable], ["No module named 'mediapipe'"]),
-        (['--mediapipe', '/bin/echo'], ["'/bin/echo'", '0.10.21']),
+        pytest.param(
+            ['--mediapipe', '/nowhere/python'],
+            ['--mediapipe', "'/nowhere/python'"],
+            marks=pytest.mark.litert,
+        ),
+        pytest.param(
+            ['--mediapipe', sys.executable],
+            ["No module named 'mediapipe'"],
+            marks=pytest.mark.litert,
+        ),
+        pytest.param(
+            ['--mediapipe', '/bin/echo'], ["'/bin/echo'", '0.10.21'], marks=pytest.mark.litert
+        ),
         (['--models', 'front', '--mediapipe', sys.executable], ['--mediapipe', "'back'", 'front']),
         (['--json', '/nowhere/report.json'], ['--json', "'/nowhere/report.json'"]),
         (['--plot', 'plot.banana'], ['--plot', "'plot.banana'", '.png']),

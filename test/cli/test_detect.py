@@ -1,8 +1,11 @@
 """The command `blazeface detect`, called as a user would."""
 
 import json
+import os
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -18,6 +21,7 @@ from blazeface_ros.core.tiling import plan_tiles
 ASTRONAUT, SCENE = str(PICTURES / 'astronaut.png'), str(PICTURES / 'scene.jpg')
 
 
+@pytest.mark.network
 def test_it_prints_lines_for_people(capsys):
     assert main(['detect', ASTRONAUT, SCENE]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -51,6 +55,7 @@ def huge_png():
     )
 
 
+@pytest.mark.network
 def test_an_unreadable_picture_is_named_and_the_others_are_done(capsys, tmp_path):
     (tmp_path / 'text.jpg').write_text('no picture')
     (tmp_path / 'empty.png').touch()
@@ -64,6 +69,7 @@ def test_an_unreadable_picture_is_named_and_the_others_are_done(capsys, tmp_path
     assert 'Traceback' not in captured.err
 
 
+@pytest.mark.network
 def test_annotated_pictures_are_saved_also_when_names_repeat(tmp_path, capsys):
     other = tmp_path / 'other' / 'astronaut.png'
     other.parent.mkdir()
@@ -78,6 +84,7 @@ def test_annotated_pictures_are_saved_also_when_names_repeat(tmp_path, capsys):
     assert 0 < drawn.any(axis=2).mean() < 0.1
 
 
+@pytest.mark.network
 def test_far_faces_are_found_and_the_searched_tiles_drawn_in_grey(tmp_path, capsys, scene):
     frame = np.full((1080, 1920, 3), (60, 90, 30), np.uint8)
     frame[300:552, 700:1148] = cv2.resize(scene, (448, 252), interpolation=cv2.INTER_AREA)
@@ -104,6 +111,7 @@ def test_far_faces_are_found_and_the_searched_tiles_drawn_in_grey(tmp_path, caps
     assert not grey[False][lines].any()
 
 
+@pytest.mark.network
 @pytest.mark.parametrize('pixels', ['1', '400'])
 def test_a_smallest_face_that_makes_no_sense_is_noted_and_the_faces_found(capsys, pixels):
     assert main(['detect', ASTRONAUT, '--smallest-face', pixels]) == 0
@@ -121,7 +129,7 @@ def test_a_smallest_face_that_makes_no_sense_is_noted_and_the_faces_found(capsys
         (['--backend', 'banana'], ["'banana'", 'onnxruntime']),
         (['--smallest-face', '-1'], ['smallest_face', '-1']),
         (['--score-threshold', '2'], ['score_threshold', '2.0']),
-        (['--save', ASTRONAUT], ['--save', ASTRONAUT]),
+        pytest.param(['--save', ASTRONAUT], ['--save', ASTRONAUT], marks=pytest.mark.network),
         (['--show-windows'], ['--show-windows', '--show-tiles']),
     ],
 )
@@ -130,3 +138,64 @@ def test_options_that_cannot_work_are_refused_before_anything_starts(capsys, opt
     captured = capsys.readouterr()
     assert captured.out == ''
     assert all(fragment in captured.err for fragment in fragments)
+
+
+@pytest.fixture
+def strange(tmp_path):
+    """A picture whose name is not UTF-8, such as old archives have."""
+    file = os.fsencode(tmp_path) + b'/caf\xe9.png'
+    shutil.copy(ASTRONAUT, file)
+    return file
+
+
+def blazeface(*words, **environment):
+    """Run the command; its exit code, and the bytes that it printed on stdout and stderr."""
+    command = sys.executable, '-m', 'blazeface_ros.cli.main', *words
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **environment})
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_name_that_is_not_utf8_is_printed_as_it_is_and_its_picture_saved(strange, tmp_path):
+    out = os.fsencode(tmp_path) + b'/out\xe9'
+    code, printed, errors = blazeface('detect', strange, '--save', out)
+    assert (code, errors) == (0, b'')
+    assert printed.startswith(strange + b': 1 face\n')
+    assert os.listdir(out) == [b'caf\xe9_faces.png']
+    with open(out + b'/caf\xe9_faces.png', 'rb') as saved:
+        pixels = cv2.imdecode(np.frombuffer(saved.read(), np.uint8), cv2.IMREAD_COLOR)
+    assert 0 < (pixels != cv2.imread(ASTRONAUT)).any(axis=2).mean() < 0.1
+
+
+def test_a_name_that_is_not_utf8_stands_in_json(strange):
+    code, printed, errors = blazeface('detect', '--json', strange)
+    assert (code, errors) == (0, b'')
+    assert os.fsencode(json.loads(printed)['image']) == strange
+    assert printed.isascii()
+
+
+def test_names_are_printed_whatever_the_encoding_of_the_terminal(strange):
+    missing = strange.replace(b'caf\xe9', 'naïve'.encode())
+    code, printed, errors = blazeface('detect', strange, missing, PYTHONIOENCODING='ascii')
+    assert code == 1
+    assert printed.startswith(strange + b': 1 face\n')
+    assert errors.endswith(b"na\\xefve.png' does not exist\n")
+
+
+def test_what_cannot_be_saved_is_named_with_the_reason_and_the_others_are_done(tmp_path, capsys):
+    long = tmp_path / f'{"x" * 249}.png'
+    shutil.copy(ASTRONAUT, long)
+    out = tmp_path / 'out'
+    assert main(['detect', str(long), ASTRONAUT, '--save', str(out)]) == 1
+    captured = capsys.readouterr()
+    assert 'cannot be written: File name too long' in captured.err
+    assert len(captured.err) < 500
+    assert [file.name for file in out.iterdir()] == ['astronaut_faces.png']
+    assert f'{ASTRONAUT}: 1 face' in captured.out
+
+
+def test_a_disk_that_is_full_is_said_in_one_sentence(tmp_path):
+    (tmp_path / 'astronaut_faces.png').symlink_to('/dev/full')
+    code, _, errors = blazeface('detect', ASTRONAUT, '--save', tmp_path)
+    assert code == 1
+    assert errors.decode().endswith('cannot be written: No space left on device\n')
+    assert errors.count(b'\n') == 1

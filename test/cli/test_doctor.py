@@ -23,6 +23,8 @@ def doctor(capsys):
     return run
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_it_tells_what_works_here_and_that_the_default_backend_finds_a_face(doctor):
     import onnxruntime
 
@@ -37,6 +39,7 @@ def test_it_tells_what_works_here_and_that_the_default_backend_finds_a_face(doct
     assert all(model['ok'] for model in report['models'].values())
 
 
+@pytest.mark.network
 def test_for_people_it_is_aligned_lines_of_the_same(doctor, capsys):
     _, report = doctor()
     assert main(['doctor']) == 0
@@ -47,6 +50,7 @@ def test_for_people_it_is_aligned_lines_of_the_same(doctor, capsys):
     assert any(line.endswith(report['package']['folder']) for line in rows)
 
 
+@pytest.mark.network
 def test_what_is_missing_is_told_in_its_backends_own_sentence(doctor, monkeypatch):
     monkeypatch.setitem(sys.modules, 'acl', None)
     monkeypatch.setitem(sys.modules, 'torch', None)

@@ -33,6 +33,7 @@ def evaluate_by_command(*arguments):
     return main(['evaluate', '--threads', '1', '--ground-truth', *map(str, arguments)])
 
 
+@pytest.mark.evaluation
 def test_it_prints_tables_and_writes_the_numbers_and_curves(annotations, tmp_path, capsys):
     numbers, plot = tmp_path / 'numbers.json', tmp_path / 'curve.png'
     assert not evaluate_by_command(
@@ -52,6 +53,7 @@ def test_it_prints_tables_and_writes_the_numbers_and_curves(annotations, tmp_pat
     assert plot.read_bytes().startswith(b'\x89PNG')
 
 
+@pytest.mark.evaluation
 def test_far_faces_are_counted_by_width(annotations, tmp_path, capsys):
     numbers, plot = tmp_path / 'numbers.json', tmp_path / 'curve.png'
     outputs = '--json', numbers, '--plot', plot
@@ -77,7 +79,7 @@ def test_an_unreadable_picture_is_named_once_and_the_others_are_done(annotations
 @pytest.mark.parametrize(
     ('arguments', 'fragments'),
     [
-        (['missing.txt'], ["'missing.txt'"]),
+        pytest.param(['missing.txt'], ["'missing.txt'"], marks=pytest.mark.network),
         (['missing.txt', '--json', 'nowhere/a.json'], ['--json', "'nowhere/a.json'"]),
         (['missing.txt', '--plot', 'curve.doc'], ['--plot', "'curve.doc'", '.png']),
         (['missing.txt', '--model', 'nowhere.onnx'], ["'nowhere.onnx'", 'back']),

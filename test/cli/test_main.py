@@ -46,6 +46,7 @@ def test_an_unknown_verb_is_refused(capsys):
     assert "'banana'" in capsys.readouterr().err
 
 
+@pytest.mark.network
 @pytest.mark.parametrize('unbuffered', ['', '1'])
 def test_it_ends_quietly_when_nobody_reads_its_output_any_more(unbuffered):
     command = f"'{sys.executable}' -m blazeface_ros.cli.main detect '{PICTURES}/astronaut.png'"
@@ -80,3 +81,39 @@ def test_a_limit_of_pixels_that_cannot_work_is_refused(capsys, verb, limit):
     error = capsys.readouterr().err.splitlines()[-1]
     assert 'not a whole number from 1 to 1073741824' in error
     assert len(error) < 500
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+@pytest.mark.parametrize(
+    'words', [f"detect '{PICTURES}/astronaut.png'", '--help', '--version', 'detect --help']
+)
+def test_an_output_that_cannot_be_written_is_said_in_one_sentence(words, unbuffered):
+    done = subprocess.run(
+        f"'{sys.executable}' -m blazeface_ros.cli.main {words} > /dev/full",
+        shell=True,
+        env={**os.environ, 'PYTHONUNBUFFERED': unbuffered},
+        capture_output=True,
+        text=True,
+    )
+    sentence = 'blazeface: the output cannot be written: No space left on device\n'
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
+def test_it_works_without_an_output():
+    command = f"'{sys.executable}' -m blazeface_ros.cli.main detect '{PICTURES}/astronaut.png'"
+    done = subprocess.run(f'{command} >&-', shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+
+
+def test_without_stderr_no_error_is_mixed_into_the_output():
+    command = f"'{sys.executable}' -m blazeface_ros.cli.main detect missing.png"
+    done = subprocess.run(f'{command} 2>&-', shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, '')
+
+
+@pytest.mark.parametrize('words', [['x' * 5000], ['detect', 'a.png', '--threads', '9' * 5000]])
+def test_a_long_argument_is_not_repeated_in_full(capsys, words):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert 'characters)' in capsys.readouterr().err.splitlines()[-1][-30:]

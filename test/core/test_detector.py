@@ -15,6 +15,7 @@ from blazeface_ros.errors import ConfigurationError, ImageError, ModelError
 GOLDENS = json.loads((ROOT / 'test' / 'data' / 'mediapipe_astronaut.json').read_text())
 
 
+@pytest.mark.network
 @pytest.mark.parametrize('model', GOLDENS)
 def test_every_network_finds_the_astronaut_where_mediapipe_finds_her(model, astronaut):
     faces = FaceDetector(model, threads=1).detect(astronaut)
@@ -105,6 +106,7 @@ def test_faces_at_the_border_are_not_clipped(detector, astronaut):
     assert intersection_over_union(faces.boxes[0], moved) > 0.6
 
 
+@pytest.mark.network
 def test_settings_may_be_replaced_between_two_pictures(scene):
     detector = FaceDetector(threads=1, score_threshold=0.9)
     assert detector.score_threshold == 0.9
@@ -181,6 +183,7 @@ def test_a_model_can_be_given_by_its_file_and_a_backend_that_is_open(detector, a
     assert with_backend.detect(astronaut) == expected
 
 
+@pytest.mark.network
 def test_a_detector_can_be_closed_twice():
     detector = FaceDetector(threads=1)
     assert not detector.closed

@@ -11,6 +11,8 @@ from blazeface_ros import FaceDetector, Faces, Frame
 from blazeface_ros.core.boxes import iou
 from blazeface_ros.core.tiles import as_squares
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture(scope='module')
 def far():

@@ -162,6 +162,7 @@ def test_settings_are_replaced_whole_and_count_from_the_next_call_on(start, scen
     assert pipeline.process(scene, 0.3).faces.ids == ('',) * 5
 
 
+@pytest.mark.network
 def test_the_settings_of_the_detector_are_not_those_of_the_pipeline(scene):
     detector = FaceDetector(threads=1, score_threshold=0.9, max_faces=1)
     assert len(FacePipeline.from_detector(detector).process(scene, 0.0).faces) == 5
@@ -238,6 +239,7 @@ def test_faces_beyond_the_limit_keep_their_ids_and_are_not_counted_as_missed(
 # The end
 
 
+@pytest.mark.network
 def test_a_pipeline_is_closed_by_with_and_may_be_closed_twice(astronaut):
     with FacePipeline(threads=1, tracking=True) as pipeline:
         assert len(pipeline.process(astronaut, 0.0).faces) == 1
@@ -247,6 +249,7 @@ def test_a_pipeline_is_closed_by_with_and_may_be_closed_twice(astronaut):
     assert pipeline.detector.closed
 
 
+@pytest.mark.network
 def test_an_error_leaves_with_and_closes_the_pipeline():
     with pytest.raises(ImageError), FacePipeline(threads=1) as pipeline:
         pipeline.process(None, 0.0)

@@ -49,6 +49,7 @@ def test_importing_the_package_imports_no_library_that_it_may_not_need(statement
     assert not modules & set(OTHERS)
 
 
+@pytest.mark.onnxruntime
 def test_a_detector_imports_only_the_library_of_its_backend():
     modules = modules_after('from blazeface_ros import FaceDetector; FaceDetector(threads=1)')
     assert modules & set(OTHERS) == {'onnxruntime'}

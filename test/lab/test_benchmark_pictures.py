@@ -11,6 +11,7 @@ from blazeface_ros.errors import ModelError
 from blazeface_ros.lab.benchmark import contenders, pictures
 
 
+@pytest.mark.onnxruntime
 @pytest.mark.parametrize('batch', [1, 3])
 def test_the_stages_take_no_longer_than_the_whole(scene, batch):
     ours = contenders.Ours('front', 'onnxruntime', 1, [scene] * batch)
@@ -22,6 +23,7 @@ def test_the_stages_take_no_longer_than_the_whole(scene, batch):
     ours.close()
 
 
+@pytest.mark.onnxruntime
 def test_the_cpu_time_is_that_of_all_threads(scene):
     """It also counts what another thread uses, so that it exceeds that of the calling thread."""
     ours = contenders.Ours('front', 'onnxruntime', 1, [scene] * 8)
@@ -46,6 +48,8 @@ def test_the_cpu_time_is_that_of_all_threads(scene):
         ours.close()
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_all_have_their_turns_and_are_compared_with_the_fastest_peer(scene):
     backends = 'onnxruntime', 'litert', 'litert'
     all_of_them = [contenders.Ours('front', name, 1, [scene]) for name in backends]
@@ -63,6 +67,8 @@ def test_all_have_their_turns_and_are_compared_with_the_fastest_peer(scene):
     assert alone['times as fast'] is None
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_litert_is_a_peer_and_never_a_backend_of_ours(scene):
     gathered, _ = contenders.gather(['front'], ['onnxruntime'], 1, [scene])
     assert [(one.name.split()[1], one.ours) for one in gathered] == [
@@ -72,6 +78,8 @@ def test_litert_is_a_peer_and_never_a_backend_of_ours(scene):
     assert 'litert' not in contenders.OWN_BACKENDS
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_those_who_cannot_take_part_are_named_with_the_reason(scene):
     _, missing = contenders.gather(['back', 'front'], None, 1, [scene])
     assert len(missing) == len(set(missing))
@@ -81,6 +89,7 @@ def test_those_who_cannot_take_part_are_named_with_the_reason(scene):
     assert '0.10.21' in sentence
 
 
+@pytest.mark.onnxruntime
 def test_a_file_with_another_network_does_not_take_part_under_a_wrong_name(scene, original_models):
     back = original_models / 'face_detection_back.tflite'
     with pytest.raises(ModelError, match='front'):

@@ -96,6 +96,8 @@ def test_outputs_that_are_not_numbers_are_never_the_same():
 # The command
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_it_compares_with_every_backend_or_says_why_not(capsys):
     assert main(['parity', '--model', 'front']) == 0
     printed = capsys.readouterr().out
@@ -106,12 +108,16 @@ def test_it_compares_with_every_backend_or_says_why_not(capsys):
     assert 'none above the tolerance of 1e-04' in printed
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_a_difference_above_the_tolerance_gives_exit_code_1(capsys):
     arguments = ['parity', '--against', 'litert', '--tolerance', '1e-9']
     assert main(arguments) == 1
     assert '4 above the tolerance of 1e-09' in capsys.readouterr().out
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_the_original_and_the_pictures_can_be_given_as_files(capsys):
     original = find_original(MODELS['back'])
     arguments = ['parity', '--against', 'litert', '--tflite', str(original)]
@@ -119,6 +125,8 @@ def test_the_original_and_the_pictures_can_be_given_as_files(capsys):
     assert 'onnxruntime - litert: 1 and 1 faces' in capsys.readouterr().out
 
 
+@pytest.mark.onnxruntime
+@pytest.mark.litert
 def test_a_file_of_another_backend_is_compared_with_the_shipped_network(capsys):
     original = find_original(MODELS['full_range'])
     arguments = ['parity', '--om', str(original), '--backend', 'litert', '--model', 'full_range']
@@ -136,7 +144,11 @@ def test_a_file_of_another_backend_is_compared_with_the_shipped_network(capsys):
         (['--tolerance', '-1'], '--tolerance is -1.0; it must be 0 or more'),
         (['--tolerance', 'nan'], '--tolerance is nan; it must be 0 or more'),
         (['--model', 'banana'], "model 'banana' is neither a known name"),
-        (['--against', 'litert', '--tflite', 'no.tflite'], "model 'no.tflite' is neither"),
+        pytest.param(
+            ['--against', 'litert', '--tflite', 'no.tflite'],
+            "model 'no.tflite' is neither",
+            marks=pytest.mark.onnxruntime,
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(arguments, sentence, capsys):

@@ -72,6 +72,7 @@ def test_a_shipped_file_that_is_missing_is_named(installation, name):
     assert f'(share/blazeface_ros/weights/{name} is missing): install the package' in find_back()
 
 
+@pytest.mark.litert
 @every_model
 def test_the_original_file_is_the_one_that_mediapipe_published(model):
     data = find_original(model).read_bytes()

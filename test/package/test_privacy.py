@@ -69,8 +69,14 @@ def test_only_the_function_that_turns_its_telemetry_off_imports_onnxruntime():
 
 
 @pytest.mark.long
+@pytest.mark.onnxruntime
 @pytest.mark.parametrize(
-    'backend', ['onnxruntime', 'litert', pytest.param('torch', marks=pytest.mark.torch)]
+    'backend',
+    [
+        'onnxruntime',
+        pytest.param('litert', marks=pytest.mark.litert),
+        pytest.param('torch', marks=pytest.mark.torch),
+    ],
 )
 def test_a_backend_opens_no_socket_and_leaves_no_file(backend, tmp_path):
     ours = start(tmp_path / 'ours', '-c', DETECTOR, backend)
@@ -88,6 +94,7 @@ def test_a_backend_opens_no_socket_and_leaves_no_file(backend, tmp_path):
     assert list((tmp_path / 'ours').iterdir()) == []
 
 
+@pytest.mark.network
 def test_the_command_opens_no_socket_and_leaves_no_file_but_what_it_was_asked_for(tmp_path):
     options = '--json', '--save', str(tmp_path / 'saved')
     command = start(tmp_path / 'home', '-m', 'blazeface_ros.cli.main', 'detect', SCENE, *options)

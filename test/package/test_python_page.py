@@ -46,11 +46,13 @@ def test_the_page_has_a_program_for_pictures_and_one_of_20_lines_for_videos():
     assert len(VIDEO_PROGRAM.splitlines()) <= 20
 
 
+@pytest.mark.network
 @pytest.mark.parametrize('program', [p for p in PROGRAMS if p is not VIDEO_PROGRAM])
 def test_a_program_without_arguments_runs(program):
     run(program)
 
 
+@pytest.mark.network
 def test_the_video_program_prints_the_same_five_ids_for_each_frame(video):
     lines = [line.split() for line in run(VIDEO_PROGRAM, video).splitlines()]
     assert [line[0] for line in lines] == [str(i) for i in range(FRAMES)]

@@ -17,7 +17,14 @@ def run_tool(name, *arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
-@pytest.mark.parametrize('name', ['demo.py', 'measure_scan.py', 'ros_wheels/setup_venv.py'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'demo.py',
+        pytest.param('measure_scan.py', marks=pytest.mark.evaluation),
+        'ros_wheels/setup_venv.py',
+    ],
+)
 def test_help_describes_the_options(name):
     done = run_tool(name, '--help')
     assert done.returncode == 0
@@ -31,6 +38,8 @@ def test_a_demo_of_a_source_that_does_not_exist_fails_with_the_reason(tmp_path):
     assert '/nowhere.png' in done.stderr
 
 
+@pytest.mark.network
+@pytest.mark.evaluation
 def test_a_scan_is_measured_beside_an_exhaustive_search():
     arguments = ['--clips', '1', '--seconds', '0.5', '--smallest-face', '60', '--tiles', '2']
     done = run_tool('measure_scan.py', *arguments)
@@ -42,6 +51,8 @@ def test_a_scan_is_measured_beside_an_exhaustive_search():
     assert [row.split()[0] for row in rows] == ['exhaustive', 'scan']
 
 
+@pytest.mark.network
+@pytest.mark.evaluation
 @pytest.mark.long
 def test_a_scan_finds_nearly_what_an_exhaustive_search_finds_and_ids_stay():
     done = run_tool('measure_scan.py', '--clips', '2')
