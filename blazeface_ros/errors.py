@@ -47,6 +47,14 @@ def quoted(value: object) -> str:
     return f"'{shortened(str(value))}'"
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can be given to libraries in C++.
+
+    They fail for any other name, or end the process.
+    """
+    return not any('\ud800' <= character <= '\udfff' for character in name)
+
+
 def describe_file_error(error: OSError | ValueError | RuntimeError, deed: str = 'read') -> str:
     """What is wrong with a file, to follow its name: `does not exist`, `cannot be read: …`.
 

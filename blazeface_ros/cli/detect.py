@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.cli.tables import add_picture_limit
@@ -16,7 +18,7 @@ from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.drawing import draw_faces, draw_tiles
 from blazeface_ros.core.faces import KEYPOINT_NAMES, Faces
 from blazeface_ros.core.settings import describe
-from blazeface_ros.errors import ConfigurationError, ImageError
+from blazeface_ros.errors import ConfigurationError, ImageError, describe_file_error, quoted
 from blazeface_ros.models.catalogue import MODELS
 from blazeface_ros.recordings.media import read_picture
 
@@ -116,7 +118,8 @@ def run(options: argparse.Namespace) -> int:
         try:
             options.save.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"--save '{options.save}': {error}") from error
+            problem = describe_file_error(error, 'written')
+            raise ConfigurationError(f'--save {quoted(options.save)} {problem}') from error
     failed = False
     saved: Counter[str] = Counter()
     for name in options.pictures:
@@ -135,13 +138,22 @@ def run(options: argparse.Namespace) -> int:
                 stem = Path(name).stem
                 saved[stem] += 1  # several folders may have a picture of the same name
                 number = f'_{saved[stem]}' if saved[stem] > 1 else ''
-                target = options.save / f'{stem}_faces{number}.png'
-                if not cv2.imwrite(str(target), picture):
-                    raise ImageError(f"'{target}' cannot be written")
+                _write(options.save / f'{stem}_faces{number}.png', picture)
         except ImageError as error:
             print(f'blazeface detect: {error}', file=sys.stderr)
             failed = True
     return int(failed)
+
+
+def _write(file: Path, picture: npt.NDArray[np.uint8]) -> None:
+    """Write a PNG. OpenCV's own imwrite ends the process if a name is not UTF-8."""
+    try:
+        encoded, data = cv2.imencode('.png', picture)
+        if not encoded:
+            raise ImageError(f'{quoted(file)} cannot be written: OpenCV makes no PNG of it')
+        file.write_bytes(data.data)
+    except OSError as error:
+        raise ImageError(f'{quoted(file)} {describe_file_error(error, "written")}') from error
 
 
 def as_json(name: str, width: int, height: int, faces: Faces) -> str:

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.core.compressed import MOST_PIXELS, decompress
-from blazeface_ros.errors import ConfigurationError, ImageError, describe_file_error, quoted
+from blazeface_ros.errors import (
+    ConfigurationError,
+    ImageError,
+    describe_file_error,
+    is_utf8,
+    quoted,
+)
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -32,11 +38,6 @@ _MOST_METADATA_BYTES = 2**26
 
 #: The index of a webcam. OpenCV takes thousands for libraries that open webcams.
 _WEBCAM = re.compile(r'\d{1,4}', re.ASCII)
-
-
-def is_utf8(name: str) -> bool:
-    """Whether a file's name may be given to OpenCV, which ends the process for any other name."""
-    return not any('\ud800' <= character <= '\udfff' for character in name)
 
 
 def read_regular_file(file: str | Path, most_bytes: int) -> bytes:
