@@ -86,5 +86,5 @@ $(DOCS_VENV)/ready: setup.py package.xml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(QUICK_VENV) $(DOCS_VENV) build install log demo_output
+	rm -rf $(VENV) $(QUICK_VENV) $(DOCS_VENV) build dist install log demo_output
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
