@@ -155,6 +155,7 @@ def blazeface(*words, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.network
 def test_a_name_that_is_not_utf8_is_printed_as_it_is_and_its_picture_saved(strange, tmp_path):
     out = os.fsencode(tmp_path) + b'/out\xe9'
     code, printed, errors = blazeface('detect', strange, '--save', out)
@@ -166,6 +167,7 @@ def test_a_name_that_is_not_utf8_is_printed_as_it_is_and_its_picture_saved(stran
     assert 0 < (pixels != cv2.imread(ASTRONAUT)).any(axis=2).mean() < 0.1
 
 
+@pytest.mark.network
 def test_a_name_that_is_not_utf8_stands_in_json(strange):
     code, printed, errors = blazeface('detect', '--json', strange)
     assert (code, errors) == (0, b'')
@@ -173,6 +175,7 @@ def test_a_name_that_is_not_utf8_stands_in_json(strange):
     assert printed.isascii()
 
 
+@pytest.mark.network
 def test_names_are_printed_whatever_the_encoding_of_the_terminal(strange):
     missing = strange.replace(b'caf\xe9', 'naïve'.encode())
     code, printed, errors = blazeface('detect', strange, missing, PYTHONIOENCODING='ascii')
@@ -181,6 +184,7 @@ def test_names_are_printed_whatever_the_encoding_of_the_terminal(strange):
     assert errors.endswith(b"na\\xefve.png' does not exist\n")
 
 
+@pytest.mark.network
 def test_what_cannot_be_saved_is_named_with_the_reason_and_the_others_are_done(tmp_path, capsys):
     long = tmp_path / f'{"x" * 249}.png'
     shutil.copy(ASTRONAUT, long)
@@ -193,6 +197,7 @@ def test_what_cannot_be_saved_is_named_with_the_reason_and_the_others_are_done(t
     assert f'{ASTRONAUT}: 1 face' in captured.out
 
 
+@pytest.mark.network
 def test_a_disk_that_is_full_is_said_in_one_sentence(tmp_path):
     (tmp_path / 'astronaut_faces.png').symlink_to('/dev/full')
     code, _, errors = blazeface('detect', ASTRONAUT, '--save', tmp_path)

@@ -66,6 +66,7 @@ VERBS_THAT_READ_PICTURES = (
 )
 
 
+@pytest.mark.network
 @pytest.mark.parametrize('arguments', VERBS_THAT_READ_PICTURES, ids=lambda words: words[0])
 def test_verbs_that_read_pictures_refuse_larger_ones_than_the_user_allows(capsys, arguments):
     assert main([*arguments, '--max-image-pixels', '1000']) in (1, 2)
@@ -83,6 +84,7 @@ def test_a_limit_of_pixels_that_cannot_work_is_refused(capsys, verb, limit):
     assert len(error) < 500
 
 
+@pytest.mark.network
 @pytest.mark.parametrize('unbuffered', ['', '1'])
 @pytest.mark.parametrize(
     'words', [f"detect '{PICTURES}/astronaut.png'", '--help', '--version', 'detect --help']
@@ -99,12 +101,14 @@ def test_an_output_that_cannot_be_written_is_said_in_one_sentence(words, unbuffe
     assert (done.returncode, done.stderr) == (1, sentence)
 
 
+@pytest.mark.network
 def test_it_works_without_an_output():
     command = f"'{sys.executable}' -m blazeface_ros.cli.main detect '{PICTURES}/astronaut.png'"
     done = subprocess.run(f'{command} >&-', shell=True, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, '')
 
 
+@pytest.mark.network
 def test_without_stderr_no_error_is_mixed_into_the_output():
     command = f"'{sys.executable}' -m blazeface_ros.cli.main detect missing.png"
     done = subprocess.run(f'{command} 2>&-', shell=True, capture_output=True, text=True)
