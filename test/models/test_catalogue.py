@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+from rights import without_root
 from shared import ROOT
 
 from blazeface_ros.errors import ModelError
@@ -38,6 +40,39 @@ def test_what_is_neither_a_name_nor_a_file_is_refused(name):
     sentence = f"model '{name}' is neither a known name (back, front, full_range, full_range_sparse"
     with pytest.raises(ModelError, match=re.escape(sentence)):
         find_model(name)
+
+
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('~nosuchuser/x.onnx', 'it cannot be read: '),
+        ('x' * 5000, 'it cannot be read: File name too long'),
+        ('nul\0.onnx', 'it cannot be read: embedded null'),
+        ('half of a pair \ud800.onnx', 'it cannot be read: '),
+        ('/dev/zero', 'it is a folder, a device or a pipe'),
+        (__file__ + '/x.onnx', 'it cannot be read: Not a directory'),
+    ],
+)
+def test_what_cannot_be_a_file_is_refused_with_the_reason(name, reason):
+    with pytest.raises(ModelError, match=reason) as error:
+        find_model(name)
+    assert len(str(error.value)) < 500
+
+
+def test_a_file_whose_name_is_not_utf8_is_refused(tmp_path):
+    file = tmp_path / 'caf\udce9.onnx'
+    file.touch()
+    with pytest.raises(ModelError, match='is not UTF-8; rename it'):
+        find_model(str(file))
+
+
+def test_a_model_in_a_folder_that_may_not_be_read_is_refused(tmp_path):
+    file = tmp_path / 'closed' / 'mine.onnx'
+    file.parent.mkdir()
+    file.touch()
+    file.parent.chmod(0)
+    with without_root(), pytest.raises(ModelError, match='it cannot be read: Permission denied'):
+        find_model(str(file))
 
 
 @pytest.fixture
@@ -73,6 +108,39 @@ def test_a_shipped_file_that_is_missing_is_named(installation, name):
 
 
 @pytest.mark.litert
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'no JSON',
+        b'\xff\xfe\xfd',
+        b'[' * 100_000,
+        b'[]',
+        b'7',
+        b'{}',
+        b'{"blazeface_back.onnx": {}}',
+        b'{"blazeface_back.onnx": "text"}',
+    ],
+    ids=lambda content: content[:30],
+)
+def test_a_manifest_that_is_damaged_is_named_in_one_sentence(installation, content):
+    weights, find_back = installation
+    (weights / 'MANIFEST.json').write_bytes(content)
+    printed = find_back()
+    sentence = "MANIFEST.json' does not tell the SHA-256 of 'blazeface_back.onnx'; install the"
+    assert f"'{weights / sentence}" in printed
+    assert 'ModelError' in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize('name', ['blazeface_back.onnx', 'MANIFEST.json'])
+def test_a_shipped_file_that_cannot_be_read_is_named_with_its_folder(installation, name):
+    weights, find_back = installation
+    (weights / name).unlink()
+    os.symlink('/proc/self/mem', weights / name)  # a regular file that nobody can read
+    last = find_back().splitlines()[-1]
+    assert f"ModelError: model 'back' in '{weights}' cannot be read: Input/output error;" in last
+
+
 @every_model
 def test_the_original_file_is_the_one_that_mediapipe_published(model):
     data = find_original(model).read_bytes()
