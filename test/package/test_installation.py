@@ -11,7 +11,7 @@ from shared import ROOT
 from blazeface_ros.core.settings import declarations
 from blazeface_ros.ros import parameters
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.yaml]
 
 
 def test_the_share_folder_holds_launch_files_configuration_weights_and_pictures(installed):

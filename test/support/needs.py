@@ -43,11 +43,12 @@ NEEDS = {
         'ROS 2',
         (
             *('rclpy', 'rcl_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'sensor_msgs'),
-            *('std_msgs', 'std_srvs', 'vision_msgs', 'yaml'),  # rclpy needs yaml itself
+            *('rosgraph_msgs', 'std_msgs', 'std_srvs', 'vision_msgs'),
         ),
     ),
     'supervision': Need('supervision', ('supervision',)),
     'torch': Need('PyTorch and onnx', ('torch', 'onnx')),
+    'yaml': Need('PyYAML', ('yaml',)),
 }
 #: Fixtures, and examples in docstrings, that need something. Tests of them get the marks from here.
 NEEDS_OF_USED = {
