@@ -28,7 +28,11 @@ def test_all_that_is_imported_for_users_is_listed():
 
 def modules_after(statement):
     """The names of the top-level modules that a fresh Python has after a statement."""
-    code = f'{statement}\nimport sys\nprint(*{{name.split(".")[0] for name in sys.modules}})'
+    # A module that is None was hidden from Python, and nobody has imported it.
+    code = (
+        f'{statement}\nimport sys\n'
+        'print(*{name.split(".")[0] for name, module in sys.modules.items() if module})'
+    )
     python = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, check=True
     )

@@ -88,6 +88,7 @@ def test_without_cv_bridge_the_reference_node_is_left_out(monkeypatch, capsys):
     assert 'cv_bridge' in capsys.readouterr().err
 
 
+@pytest.mark.network
 def test_a_node_of_this_package_that_ends_by_itself_ends_the_measurement():
     setting = nodes.Setting(nodes.DETECTOR, (320, 240), 1, False)
     with pytest.raises(BackendError, match=r'media_publisher_node.*nowhere'):

@@ -107,7 +107,6 @@ def test_a_shipped_file_that_is_missing_is_named(installation, name):
     assert f'(share/blazeface_ros/weights/{name} is missing): install the package' in find_back()
 
 
-@pytest.mark.litert
 @pytest.mark.parametrize(
     'content',
     [
@@ -141,6 +140,7 @@ def test_a_shipped_file_that_cannot_be_read_is_named_with_its_folder(installatio
     assert f"ModelError: model 'back' in '{weights}' cannot be read: Input/output error;" in last
 
 
+@pytest.mark.litert
 @every_model
 def test_the_original_file_is_the_one_that_mediapipe_published(model):
     data = find_original(model).read_bytes()
