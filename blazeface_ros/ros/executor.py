@@ -6,7 +6,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.executors import ConditionReachedException, ShutdownException, SingleThreadedExecutor
+from rclpy.executors import (
+    ConditionReachedException,
+    ExternalShutdownException,
+    SingleThreadedExecutor,
+)
 
 from blazeface_ros.errors import BlazeFaceError, describe
 
@@ -35,17 +39,19 @@ class RobustExecutor(SingleThreadedExecutor):
         self._logger = logger
 
     def spin_until(self, is_ending: Callable[[], bool]) -> None:
-        """Run callbacks until the program should end. Wake the executor after that has changed.
+        """Run callbacks until the program or its context should end.
+
+        Args:
+            is_ending: whether the program should end. Wake the executor after that has changed.
 
         Raises:
             BlazeFaceError: if one of this package's callbacks says that the node cannot go on.
             SystemExit: if one of them ends the program.
-            ExternalShutdownException: if the context was shut down.
         """
-        while not is_ending():
+        while self.context.ok() and not is_ending():
             try:
                 task, entity, _ = self.wait_for_ready_callbacks(None, None, is_ending)
-            except (ShutdownException, ConditionReachedException):
+            except (ConditionReachedException, ExternalShutdownException):
                 return
             task()
             error = task.exception()

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -43,7 +42,7 @@ def run(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int
     try:
         node = make_node()
         _spin(node, signals)
-    except (ExternalShutdownException, SystemExit):
+    except SystemExit:
         pass
     except Exception as error:
         get_logger(name).fatal(describe(error))

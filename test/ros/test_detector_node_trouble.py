@@ -132,6 +132,20 @@ def test_what_waits_when_it_is_turned_off_is_dropped_and_counted(start, moody_fi
     assert robot.count('lost') == 0
 
 
+def test_images_that_wait_take_no_more_bytes_than_they_may(start, moody_file):
+    _, robot = start('queue_size:=8', f'queue_bytes:={2 * PORTRAIT.size}')
+    hang(robot)
+    received = robot.count('received')
+    images = [image_message(PORTRAIT) for _ in range(5)]
+    for image in images:
+        robot.camera().publish(image)
+    robot.until(lambda: robot.count('received') == received + 5, 'all have come')
+    assert robot.count('dropped') == 3
+    end_hang(moody_file)
+    for image in images[3:]:
+        robot.until(lambda image=image: robot.answer(image), 'the newest are answered')
+
+
 def test_a_network_that_keeps_failing_is_reported_and_recovered_from(start):
     _, robot = start()
     robot.publish_until(

@@ -1,11 +1,12 @@
 """The queue between the executor's thread and the worker's."""
 
+import os
 import threading
 
 import pytest
 from ros_fixtures import TIMEOUT
 
-from blazeface_ros.ros.latest_image_queue import LatestImageQueue
+from blazeface_ros.ros.latest_image_queue import LatestImageQueue, default_queue_bytes
 
 pytestmark = pytest.mark.ros
 
@@ -39,6 +40,19 @@ def test_a_larger_queue_gives_each_image_its_turn_and_loses_the_oldest():
     assert evicted == [0, 0, 1]
     assert contents(queue.take()) == [('left', 2), ('right', 4)]
     assert contents(queue.take()) == [('left', 3)]
+
+
+def test_images_of_a_camera_wait_only_as_far_as_their_bytes_allow():
+    queue = LatestImageQueue(9, most_bytes=100)
+    assert [queue.put('left', i, size=40) for i in range(3)] == [0, 0, 1]
+    assert queue.put('right', 'another camera', size=90) == 0
+    assert queue.put('left', 'huge', size=1000) == 2  # the newest may always wait
+    assert contents(queue.take()) == [('right', 'another camera'), ('left', 'huge')]
+
+
+def test_the_default_of_queue_bytes_is_a_share_of_this_machines_memory():
+    total = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    assert 0 < default_queue_bytes() <= total / 8
 
 
 def test_a_fast_camera_does_not_keep_a_slow_one_waiting():

@@ -145,7 +145,9 @@ class Robot:
         self._executor.add_node(self.node)
         self._cameras = {}
         self.faces = []
+        self._strangers = []
         self._diagnostics = {}
+        self._reports = 0
         self._is_known = False
         self._clients = {
             name: self.node.create_client(kind, name) for name, kind in DETECTOR_SERVICES.items()
@@ -172,6 +174,7 @@ class Robot:
         for status in array.status:
             if f'/{status.name}'.startswith(f'{self.node.get_namespace()}/'):
                 self._is_known = True
+                self._reports += status.name.endswith(': network')
                 name = status.name.partition(': ')[2]
                 self._diagnostics[name.removeprefix(f'{self.node.get_namespace()}/')] = status
 
@@ -182,21 +185,38 @@ class Robot:
             return None, '', {}
         return status.level, status.message, {entry.key: entry.value for entry in status.values}
 
+    def wait_for_new_reports(self):
+        """Wait until the node has looked around since now, and told what it found."""
+        seen = self._reports
+        # The next report may have been made already.
+        self.until(lambda: self._reports >= seen + 2, 'it reports twice')
+
+    def add_stranger(self, name):
+        """Start a node that Fast DDS takes for another process; returns it."""
+        context = rclpy.Context()
+        rclpy.init(context=context)
+        self._strangers.append(context)
+        return rclpy.create_node(name, namespace=self.node.get_namespace(), context=context)
+
     def count(self, key, camera='image_raw'):
         """A count in the latest diagnostics of a camera, 0 before there are any."""
         return int(self.status(camera)[2].get(key, 0))
 
     def request(self, service_type, name, request):
         """Call one of `DETECTOR_SERVICES`. Returns the answer."""
+        future = self.send(service_type, name, request)
+        self.until(future.done, f'service {name} answers')
+        return future.result()
+
+    def send(self, service_type, name, request):
+        """Call one of `DETECTOR_SERVICES`, and do not wait. Returns the future."""
         client = self._clients[name]
         assert client.srv_type is service_type
         self.until(client.service_is_ready, f'service {name} is there')
         # An answer is lost if the node does not know the client yet. What the node publishes comes
         # to subscriptions that were made after the client, and so it knows the client as well.
         self.until(lambda: self._is_known, 'the node knows who asks')
-        future = client.call_async(request)
-        self.until(future.done, f'service {name} answers')
-        return future.result()
+        return client.call_async(request)
 
     def change_state(self, transition):
         """Walk one transition of the detector's lifecycle; returns whether it went."""
@@ -292,7 +312,8 @@ class Robot:
     def close(self):
         self._executor.shutdown()
         self.node.destroy_node()
-        rclpy.shutdown(context=self._context)
+        for context in (self._context, *self._strangers):
+            rclpy.shutdown(context=context)
 
 
 @contextmanager
