@@ -22,9 +22,9 @@ class RobustExecutor(SingleThreadedExecutor):
     """Goes on when a callback fails.
 
     rclpy's own callbacks raise errors for some requests and messages, such as a parameter of an
-    unknown type, a negative time on /clock, or a text that is not UTF-8. In rclpy's executor such
-    an error ends the program. Here it costs the one request or message, which is logged and
-    counted.
+    unknown type, a negative time on /clock, or an image for which there is no memory. In rclpy's
+    executor such an error ends the program. Here it costs the one request or message, which is
+    logged and counted.
 
     Args:
         logger: of the node that is run.

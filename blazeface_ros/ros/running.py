@@ -35,7 +35,11 @@ def run(make_node: Callable[[], Node], name: str, args: list[str] | None) -> int
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # wrong arguments of ROS, or a folder for logs that cannot be used
-        print(f'{name}: ROS 2 cannot start: {describe(error)}', file=sys.stderr)
+        print(
+            f'{name}: ROS 2 cannot start: {describe(error)}: check the arguments after '
+            '--ros-args, and ROS_DOMAIN_ID, HOME and ROS_LOG_DIR',
+            file=sys.stderr,
+        )
         return 1
     node = None
     code = 0

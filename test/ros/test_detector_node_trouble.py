@@ -1,6 +1,7 @@
 """A network that hangs or fails, in a real node."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from moody_network import end_hang, start_hang, write_moody_network
 from ros_fixtures import PORTRAIT, detector_starter, image_message
+from vision_msgs.msg import VisionInfo
+
+from blazeface_ros.models.catalogue import find_model
 
 pytestmark = [pytest.mark.ros, pytest.mark.torch, pytest.mark.onnxruntime]
 
@@ -155,6 +159,19 @@ def test_a_network_that_keeps_failing_is_reported_and_recovered_from(start):
     assert robot.count('lost') >= 3
     assert len(robot.ask(image_message(PORTRAIT)).detections) == 1
     robot.until(lambda: robot.status('network')[1] == 'running', 'it is well again')
+
+
+def test_a_network_that_was_replaced_in_its_file_is_named_once_it_is_loaded(tmp_path):
+    file = tmp_path / 'network.onnx'
+    write_moody_network(file)
+    with detector_starter() as start:
+        _, robot = start(f'model:={file}')
+        infos = robot.watch('faces/vision_info', VisionInfo)
+        robot.ask(image_message(PORTRAIT))
+        shutil.copy(find_model('front')[1], file)
+        robot.publish_until(lambda: infos, lambda: image_message(BLACK), 'it tells anew')
+        assert 'BlazeFace front' in infos[-1].method
+        robot.until(lambda: 'front' in robot.status('network')[2].get('runs', ''), 'diagnostics')
 
 
 def test_one_failure_is_no_error(start):

@@ -34,7 +34,7 @@ from blazeface_ros.ros.qos import LATCHED_QOS
 TIMEOUT = 60.0
 #: Seconds after which an image is published again if it may have been lost.
 REPEAT_PERIOD = 0.5
-#: Seconds between two interrupts, and between two looks at what a node has logged.
+#: Seconds between two signals, and between two looks at what a node has logged.
 INTERRUPT_PERIOD = LOG_PERIOD = 0.01
 
 #: Services of the detector that can be called.
@@ -108,15 +108,20 @@ class NodeProcess:
             assert time.monotonic() < end, 'the node says nothing'
             time.sleep(LOG_PERIOD)
 
-    def interrupt(self, over_and_over=False):
-        """Ctrl-C, once or until it has ended. Returns the exit code and all it printed."""
+    def interrupt(self):
+        """Ctrl-C. Returns the exit code and all it printed."""
         self._process.send_signal(signal.SIGINT)
-        end = time.monotonic() + TIMEOUT
-        while over_and_over and self.alive:
-            assert time.monotonic() < end, self.printed
-            self._process.send_signal(signal.SIGINT)
-            time.sleep(INTERRUPT_PERIOD)
         return self.wait()
+
+    def send_signals(self, *signals):
+        """Send signals in turn until it has ended. Returns the exit code and all it printed."""
+        end = time.monotonic() + TIMEOUT
+        for number in itertools.cycle(signals):
+            if not self.alive:
+                return self.wait()
+            assert time.monotonic() < end, self.printed
+            self._process.send_signal(number)
+            time.sleep(INTERRUPT_PERIOD)
 
     def wait(self):
         """Wait for it to end by itself. Returns the exit code and all it printed."""
