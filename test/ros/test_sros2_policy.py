@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -34,13 +35,19 @@ def permitted(node, namespace):
     """What a node's policy permits: the full names of topics and services by the keys of `USES`."""
     (profile,) = ElementTree.parse(ROOT / f'config/sros2/{node}.policy.xml').iter('profile')
     assert profile.attrib == {'ns': '/', 'node': node}
+    names = names_in(profile, namespace, node)
+    # Humble's nodes do not have this service.
+    if importlib.util.find_spec('rclpy.type_description_service') is None:
+        names['reply'].remove(f'{namespace}/{node}/get_type_description')
+    return names
+
+
+def names_in(profile, namespace, node):
+    """The names in the rules of a profile, by the keys of `USES`."""
     names = {use: set() for use in USES}
     for rule in profile:
         for use in rule.attrib:
             names[use] |= {in_full(entry.text, namespace, node) for entry in rule}
-    # Humble's nodes do not have this service.
-    if importlib.util.find_spec('rclpy.type_description_service') is None:
-        names['reply'].remove(f'{namespace}/{node}/get_type_description')
     return names
 
 
@@ -106,6 +113,20 @@ def test_the_detector_uses_what_its_policy_permits(transport):
         robot.watch('faces/overlay/compressed', CompressedImage)
         robot.watch('faces/vision_info', VisionInfo)
         expected['subscribe'].add(raw if transport == 'raw' else compressed)
+        assert_used(robot, 'detector', expected)
+
+
+def test_with_two_cameras_it_uses_what_the_page_about_security_shows():
+    text = (ROOT / 'docs' / 'security.md').read_text(encoding='utf-8')
+    (rules,) = re.findall('```xml\n(.*?)```', text, re.DOTALL)
+    shown = names_in(ElementTree.fromstring(f'<profile>{rules}</profile>'), '', '')
+    topics = 'image_topics:=[/left/image_raw, /right/image_raw]'
+    with detector_starter() as start:
+        node, robot = start(topics, 'lazy:=false', 'use_sim_time:=true', faces=False)
+        expected = permitted('detector', node.namespace)
+        for use, kind in (('subscribe', 'image_raw'), ('publish', 'faces')):
+            own = {name for name in expected[use] if name.startswith(f'{node.namespace}/{kind}')}
+            expected[use] = (expected[use] - own) | shown[use]
         assert_used(robot, 'detector', expected)
 
 
