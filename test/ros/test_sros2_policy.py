@@ -98,6 +98,7 @@ def test_each_node_has_a_policy_with_an_enclave_of_its_name():
     assert enclaves == ['/detector', '/media_publisher']
 
 
+@pytest.mark.network
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])
 def test_the_detector_uses_what_its_policy_permits(transport):
     parameters = f'image_transport:={transport}', 'tracking:=true', 'use_sim_time:=true'
