@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import platform
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -28,11 +28,16 @@ from blazeface_ros.cli.tables import (
     write_json,
 )
 from blazeface_ros.core.detector import MOST_THREADS
-from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.errors import ConfigurationError, quoted
 from blazeface_ros.lab.benchmark import pictures
 from blazeface_ros.lab.benchmark.contenders import OWN_BACKENDS, gather
-from blazeface_ros.models.catalogue import MODELS
+from blazeface_ros.models.catalogue import MODELS, file_problem
 from blazeface_ros.recordings.media import FASTEST_RATE, read_picture
+
+#: More rounds, pictures in a call, and seconds of a measurement are taken for a mistake.
+MOST_ROUNDS, MOST_BATCH, MOST_SECONDS = 10**6, 1000, 24 * 3600
+#: The fewest images per second of a camera, and seconds of a measurement.
+LEAST_RATE, LEAST_SECONDS = 0.1, 0.1
 
 Row = dict[str, Any]
 #: Multiplications and additions of a network for one input, from its layers (docs/models.md).
@@ -166,17 +171,26 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit code, 0.
     """
-    for name in ('rounds', 'batch', 'rate', 'seconds'):
-        value = getattr(options, name)
-        if not 0 < value < math.inf:
-            raise ConfigurationError(f'--{name} is {value}; it must be above 0')
-    # The same bounds as those of the nodes' parameters.
-    bounds = ('threads', 0, MOST_THREADS), ('queue_size', 1, 1000), ('rate', 0, FASTEST_RATE)
+    # Those of threads, queue size and rate are the bounds of the nodes' parameters.
+    bounds: tuple[tuple[str, float, float], ...] = (
+        ('rounds', 1, MOST_ROUNDS),
+        ('batch', 1, MOST_BATCH),
+        ('threads', 0, MOST_THREADS),
+        ('queue_size', 1, 1000),
+        ('rate', LEAST_RATE, FASTEST_RATE),
+        ('seconds', LEAST_SECONDS, MOST_SECONDS),
+    )
     for name, least, most in bounds:
         value = getattr(options, name)
         if not least <= value <= most:
             option = name.replace('_', '-')
-            raise ConfigurationError(f'--{option} is {value}; it must be from {least} to {most:g}')
+            raise ConfigurationError(f'--{option} is {value}; it must be from {least} to {most}')
+    for name in ('tflite', 'yunet'):
+        file = getattr(options, name)
+        if file is not None and (problem := file_problem(file)):
+            raise ConfigurationError(f'--{name} {quoted(file)} {problem}')
+    if options.mediapipe and shutil.which(options.mediapipe) is None:
+        raise ConfigurationError(f'--mediapipe {quoted(options.mediapipe)} is no program')
     check_outputs(options.json, options.plot)
     report = _measure_node(options) if options.ros else _measure_pictures(options)
     if options.json:
@@ -212,7 +226,8 @@ def _size(option: str, text: str) -> tuple[int, int]:
     match = re.fullmatch(r'([1-9]\d{0,3})x([1-9]\d{0,3})', text)
     if match is None:
         raise ConfigurationError(
-            f"--{option}: '{text}' is not WIDTHxHEIGHT in pixels (1 to 9999), such as 1280x720"
+            f'--{option}: {quoted(text)} is not WIDTHxHEIGHT in pixels (1 to 9999), such as '
+            '1280x720'
         )
     return int(match[1]), int(match[2])
 
@@ -221,7 +236,9 @@ def _names(option: str, value: str, known: Iterable[str]) -> list[str]:
     names = value.split(',')
     for name in names:
         if name not in known:
-            raise ConfigurationError(f"--{option}: '{name}' is not one of: {', '.join(known)}")
+            raise ConfigurationError(
+                f'--{option}: {quoted(name)} is not one of: {", ".join(known)}'
+            )
     return names
 
 
@@ -320,7 +337,7 @@ def _measure_node(options: argparse.Namespace) -> dict[str, Any]:
 
 def _whole_number(option: str, text: str) -> int:
     if not re.fullmatch(r'[1-9]\d?', text):
-        raise ConfigurationError(f"--{option}: '{text}' is not a whole number from 1 to 99")
+        raise ConfigurationError(f'--{option}: {quoted(text)} is not a whole number from 1 to 99')
     return int(text)
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
 from blazeface_ros.backends import open_backend
 from blazeface_ros.cli.tables import bundled_pictures, print_differences
-from blazeface_ros.errors import BackendError
+from blazeface_ros.errors import BackendError, ConfigurationError, ModelError, is_utf8, quoted
 from blazeface_ros.lab import parity
 from blazeface_ros.models import conversion
-from blazeface_ros.models.catalogue import Model, find_original
+from blazeface_ros.models.catalogue import Model, file_problem, find_original
 
 #: Exit code if everything is ready for `atc`, but it is not installed on this machine.
 NO_ATC = 3
+#: A larger batch is taken for a mistake.
+MOST_BATCH = 10_000
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +39,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
     step = _add_step(steps, 'onnx-to-om', onnx_to_om, '.onnx', '.om')
     _add_om_options(step, required=True)
-    step.add_argument('--batch', type=int, default=1, help='the batch size (default: 1)')
+    step.add_argument('--batch', type=_batch, default=1, help='the batch size (default: 1)')
     step.add_argument(
         '--dry-run', action='store_true', help='print the atc command and write nothing'
     )
@@ -69,11 +73,19 @@ def _add_onnx_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--opset', type=int, default=13, help='11 to 18 (default: 13)')
     parser.add_argument(
         '--batch',
-        type=lambda text: None if text == 'dynamic' else int(text),
+        type=lambda text: None if text == 'dynamic' else _batch(text),
         default=None,
         metavar='N|dynamic',
         help='the batch size (default: dynamic, which leaves it free)',
     )
+
+
+def _batch(text: str) -> int:
+    if not re.fullmatch('[0-9]{1,5}', text) or not 1 <= int(text) <= MOST_BATCH:
+        raise argparse.ArgumentTypeError(
+            f'{quoted(text)} is not a whole number from 1 to {MOST_BATCH}'
+        )
+    return int(text)
 
 
 def _add_om_options(parser: argparse.ArgumentParser, required: bool) -> None:
@@ -98,31 +110,54 @@ def _add_om_options(parser: argparse.ArgumentParser, required: bool) -> None:
     )
 
 
+def _source(options: argparse.Namespace) -> Path:
+    """Give the file to convert.
+
+    Raises:
+        ModelError: if it cannot be read.
+    """
+    file: Path = options.file
+    if problem := file_problem(file):
+        raise ModelError(f'model file {quoted(file)} {problem}')
+    return file
+
+
 def _target(options: argparse.Namespace) -> Path:
-    output: Path = options.output or options.file.with_suffix(options.suffix)
-    return output
+    """Give the file to write. It replaces what has its name, which must not be a device.
+
+    Raises:
+        ConfigurationError: if it cannot be a file.
+    """
+    file: Path = options.output or options.file.with_suffix(options.suffix)
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise ConfigurationError(
+            f'-o {quoted(file)} is a folder, a device or a pipe; give the name of a file'
+        )
+    if not is_utf8(str(file)):
+        raise ConfigurationError(f'-o {quoted(file)} is not UTF-8; give another name')
+    return file
 
 
 def tflite_to_torch(options: argparse.Namespace) -> int:
     """Convert to PyTorch and compare with LiteRT."""
-    target = _target(options)
-    model = conversion.tflite_to_torch(options.file, target)
+    source, target = _source(options), _target(options)
+    model = conversion.tflite_to_torch(source, target)
     print(f'{target}: {model.name}')
-    return _check(model, 'torch', target, original=options.file)
+    return _check(model, 'torch', target, original=source)
 
 
 def torch_to_onnx(options: argparse.Namespace) -> int:
     """Convert to ONNX and compare with PyTorch and LiteRT."""
-    target = _target(options)
-    model = conversion.torch_to_onnx(options.file, target, opset=options.opset, batch=options.batch)
+    source, target = _source(options), _target(options)
+    model = conversion.torch_to_onnx(source, target, opset=options.opset, batch=options.batch)
     print(f'{target}: {model.name}')
-    return _check_onnx(model, target, options.batch, before=options.file)
+    return _check_onnx(model, target, options.batch, before=source)
 
 
 def onnx_to_om(options: argparse.Namespace) -> int:
     """Call atc, or print the command; 3 if atc is not installed."""
     om = conversion.onnx_to_om(
-        options.file,
+        _source(options),
         _target(options),
         soc_version=options.soc_version,
         precision_mode=options.precision_mode,
@@ -140,7 +175,10 @@ def convert_all(options: argparse.Namespace) -> int:
     conversion.need('torch', 'tflite', 'onnx', 'tqdm')
     from tqdm import tqdm
 
+    source = _source(options)
     folder: Path = options.output
+    if not is_utf8(str(folder)):
+        raise ConfigurationError(f'-o {quoted(folder)} is not UTF-8; give another name')
     with tqdm(total=5, disable=not sys.stderr.isatty(), leave=False) as progress:
 
         def begin(what: str) -> None:
@@ -148,15 +186,15 @@ def convert_all(options: argparse.Namespace) -> int:
             progress.update()
 
         begin('tflite to torch')
-        model, _ = conversion.identify_tflite(options.file)
+        model, _ = conversion.identify_tflite(source)
         pth, onnx = (folder / f'blazeface_{model.name}{suffix}' for suffix in ('.pth', '.onnx'))
-        conversion.tflite_to_torch(options.file, pth)
+        conversion.tflite_to_torch(source, pth)
         begin('checking torch')
-        failed = _check(model, 'torch', pth, original=options.file)
+        failed = _check(model, 'torch', pth, original=source)
         begin('torch to onnx')
         conversion.torch_to_onnx(pth, onnx, opset=options.opset, batch=options.batch)
         begin('checking onnx')
-        failed |= _check_onnx(model, onnx, options.batch, before=pth, original=options.file)
+        failed |= _check_onnx(model, onnx, options.batch, before=pth, original=source)
         begin('onnx to om')
         om = conversion.onnx_to_om(
             onnx,

@@ -21,7 +21,7 @@ from blazeface_ros.backends import BACKENDS, acl_runtime
 from blazeface_ros.backends.onnx_runtime import import_onnxruntime
 from blazeface_ros.cli.tables import bundled_pictures
 from blazeface_ros.core.detector import FaceDetector
-from blazeface_ros.errors import BackendError
+from blazeface_ros.errors import BackendError, shortened
 from blazeface_ros.models.catalogue import MODELS, find_model
 
 DEFAULT_BACKEND = 'onnxruntime'
@@ -150,11 +150,12 @@ def _ascend() -> Section:
 
 
 def _cann_version(folder: Path) -> str | None:
-    for file in (file for pattern in CANN_FILES for file in sorted(folder.glob(pattern))):
-        with contextlib.suppress(OSError):  # the file may belong to another user
-            text = file.read_text(errors='replace')
-            if found := re.search(r'^version\s*=\s*(\S+)', text, re.MULTILINE | re.IGNORECASE):
-                return found[1]
+    for pattern in CANN_FILES:
+        with contextlib.suppress(OSError):  # the folder or a file may belong to another user
+            for file in sorted(folder.glob(pattern)):
+                text = file.read_text(errors='replace')
+                if found := re.search(r'^version\s*=\s*(\S+)', text, re.MULTILINE | re.IGNORECASE):
+                    return found[1]
     return None
 
 
@@ -165,7 +166,7 @@ def _ros() -> Section:
     for setting in DDS_SETTINGS:
         found[setting] = os.environ.get(setting)
         if setting.endswith('_FILE') and found[setting]:
-            found[f'{setting} exists'] = Path(found[setting]).is_file()
+            found[f'{setting} exists'] = os.path.isfile(found[setting])
     return found
 
 
@@ -184,4 +185,4 @@ def _cell(value: Any) -> str:
         return f'{"ok" if value["ok"] else "no"}  {value["says"]}'
     if isinstance(value, bool):
         return 'yes' if value else 'no'
-    return str((', '.join(value) if isinstance(value, list) else value) or '-')
+    return shortened(str((', '.join(value) if isinstance(value, list) else value) or '-'))

@@ -92,14 +92,15 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _prepare_output() -> None:
-    """See to it that anything can be printed: names that are not UTF-8, and to closed streams."""
+    """See to it that any name can be printed, also one that is not UTF-8, and to closed streams."""
     codecs.register_error('blazeface', _encode_anyhow)
-    for name in ('stdout', 'stderr'):
+    # Programs read stdout and need the very bytes of a name; people read stderr.
+    for name, errors in (('stdout', 'blazeface'), ('stderr', 'backslashreplace')):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller, as by `>&-`
             setattr(sys, name, open(os.devnull, 'w', encoding='utf-8'))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors='blazeface')
+            stream.reconfigure(errors=errors)
 
 
 def _encode_anyhow(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from blazeface_ros.backends import BACKENDS
 from blazeface_ros.cli.tables import add_picture_limit, bundled_pictures, print_differences
 from blazeface_ros.core.detector import FaceDetector
-from blazeface_ros.errors import BackendError, ConfigurationError, ModelError
+from blazeface_ros.errors import BackendError, ConfigurationError, ModelError, quoted
 from blazeface_ros.lab import parity
 from blazeface_ros.models.catalogue import MODELS, Model, check_network, find_model
 from blazeface_ros.recordings.media import read_picture
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, option)
         if value is not None and value not in BACKENDS:
             raise ConfigurationError(
-                f"--{option} '{value}' is unknown; there are: {', '.join(BACKENDS)}"
+                f'--{option} {quoted(value)} is unknown; there are: {", ".join(BACKENDS)}'
             )
     if options.tolerance is not None and not 0 <= options.tolerance < math.inf:
         raise ConfigurationError(f'--tolerance is {options.tolerance}; it must be 0 or more')

@@ -6,7 +6,9 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.core.compressed import MOST_PIXELS, MOST_PIXELS_OF_OPENCV
-from blazeface_ros.errors import ConfigurationError, quoted
+from blazeface_ros.errors import ConfigurationError, describe_file_error, quoted
 from blazeface_ros.lab.parity import Difference
 from blazeface_ros.models.catalogue import shared_file
 from blazeface_ros.recordings.media import read_picture
@@ -66,15 +68,30 @@ def check_outputs(json_file: Path | None, plot: Path | None) -> None:
             with .png, or matplotlib is not installed.
     """
     for option, file in (('json', json_file), ('plot', plot)):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise ConfigurationError(f"--{option} '{file}': there is no such folder; make it first")
-        if file is not None and file.is_dir():
-            raise ConfigurationError(f"--{option} '{file}' is a folder; it must be a file's name")
+        if file is not None:
+            _check_output(f'--{option} {quoted(file)}', file)
     if plot is not None:
         if plot.suffix.lower() != '.png':
-            raise ConfigurationError(f"--plot '{plot}': the file's name must end with .png")
+            raise ConfigurationError(f"--plot {quoted(plot)}: the file's name must end with .png")
         if importlib.util.find_spec('matplotlib') is None:
             raise ConfigurationError('--plot needs matplotlib: pip install matplotlib')
+
+
+def _check_output(name: str, file: Path) -> None:
+    try:
+        is_folder = stat.S_ISDIR(file.stat().st_mode)
+        writable = os.access(file, os.W_OK)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+        if not os.path.isdir(file.parent):
+            raise ConfigurationError(f'{name}: there is no such folder; make it first') from None
+        writable = os.access(file.parent, os.W_OK)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f'{name} {describe_file_error(error, "written")}') from error
+    if is_folder:
+        raise ConfigurationError(f"{name} is a folder; it must be a file's name")
+    if not writable:
+        raise ConfigurationError(f'{name} cannot be written: you may not write there')
 
 
 def write_json(file: Path, report: dict[str, Any]) -> None:
@@ -86,7 +103,8 @@ def write_json(file: Path, report: dict[str, Any]) -> None:
     try:
         file.write_text(json.dumps(report, indent=1) + '\n', encoding='utf-8')
     except OSError as error:
-        raise ConfigurationError(f"--json '{file}': {error}") from error
+        problem = describe_file_error(error, 'written')
+        raise ConfigurationError(f'--json {quoted(file)} {problem}') from error
 
 
 def save_plot(figure: Any, file: Path) -> None:
@@ -102,7 +120,8 @@ def save_plot(figure: Any, file: Path) -> None:
     try:
         figure.savefig(file, dpi=150)
     except OSError as error:
-        raise ConfigurationError(f"--plot '{file}': {error}") from error
+        problem = describe_file_error(error, 'written')
+        raise ConfigurationError(f'--plot {quoted(file)} {problem}') from error
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from blazeface_ros.core.faces import KEYPOINT_NAMES
-from blazeface_ros.errors import ConfigurationError
-from blazeface_ros.recordings.media import PICTURE_SUFFIXES, Pixels
+from blazeface_ros.errors import ConfigurationError, describe_file_error, quoted, shortened
+from blazeface_ros.recordings.media import PICTURE_SUFFIXES, Pixels, read_regular_file
 
 Array = npt.NDArray[np.float32]
 
 #: Points of a face in ground_truth.json: the eye on the left of the picture, the eye on its right,
 #: nose, mouth. On an upright face they are the network's first four keypoints.
 ANNOTATED_POINTS = 4
+#: A larger file is taken for a mistake. WIDER FACE's largest has 12 MB.
+MOST_BYTES = 2**28
+#: No picture has a pixel as far from its corner as this.
+MOST_PIXELS_OF_SIDE = 10**6
 #: The numbers of each face in WIDER FACE's text format.
 WIDER_COLUMNS = (
     *('x', 'y', 'w', 'h'),
@@ -101,14 +107,18 @@ def read_ground_truth(file: str | Path, images: str | Path | None = None) -> lis
             the pictures are not found.
     """
     path = Path(file)
+    name = f'ground truth {quoted(path)}'
     try:
-        text = path.read_text(encoding='utf-8')
+        text = read_regular_file(path, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"ground truth '{path}' cannot be read: {error}") from error
+        raise ConfigurationError(f'{name} {describe_file_error(error)}') from error
     parse = _parse_json if text.lstrip().startswith(('[', '{')) else _parse_wider
-    named = parse(text, path)
+    try:
+        named = parse(text, name)
+    except RecursionError as error:
+        raise ConfigurationError(f'{name} has too many brackets in one another') from error
     if not named:
-        raise ConfigurationError(f"ground truth '{path}' names no picture")
+        raise ConfigurationError(f'{name} names no picture')
     folder = _find_folder(path, images, named[0][0])
     return [AnnotatedPicture(folder / name, truth) for name, truth in named]
 
@@ -119,37 +129,41 @@ def _find_folder(path: Path, images: str | Path | None, first: str) -> Path:
         folders = [Path(images)]
     else:
         # WIDER FACE: wider_face_split/wider_face_val_bbx_gt.txt, WIDER_val/images/0--Parade/….
-        base = path.parent.absolute()
+        try:
+            base = path.parent.absolute()
+        except OSError as error:  # the current folder was removed
+            raise ConfigurationError(f'the current folder {describe_file_error(error)}') from error
         folders = [base, base / 'images']
         for part in ('train', 'val'):
             if f'_{part}_' in path.name:
                 folders += [top / f'WIDER_{part}' / 'images' for top in (base, base.parent)]
     for folder in folders:
-        if (folder / first).is_file():
+        if os.path.isfile(folder / first):  # which does not raise if the name cannot be a file's
             return folder
-    tried = ', '.join(f"'{folder}'" for folder in folders)
+    tried = ', '.join(quoted(folder) for folder in folders)
     raise ConfigurationError(
-        f"picture '{first}' of '{path}' is not in {tried}; --images says where the pictures are"
+        f'picture {quoted(first)} of {quoted(path)} is not in {tried}; --images says where the '
+        'pictures are'
     )
 
 
-def _parse_json(text: str, path: Path) -> list[tuple[str, GroundTruth]]:
+def _parse_json(text: str, name: str) -> list[tuple[str, GroundTruth]]:
     try:
         entries = json.loads(text)
     except ValueError as error:
-        raise ConfigurationError(f"ground truth '{path}' is no JSON: {error}") from error
+        raise ConfigurationError(f'{name} is no JSON: {error}') from error
     if not isinstance(entries, list):
-        raise ConfigurationError(f"ground truth '{path}' must be a list of pictures")
+        raise ConfigurationError(f'{name} must be a list of pictures')
     named = []
     for number, entry in enumerate(entries, 1):
-        place = f"ground truth '{path}', picture {number}"
+        place = f'{name}, picture {number}'
         if not (
             isinstance(entry, dict)
             and isinstance(entry.get('image'), str)
             and isinstance(entry.get('faces'), list)
         ):
             raise ConfigurationError(f'{place} needs "image", a path, and "faces", a list')
-        place += f" ('{entry['image']}')"
+        place += f' ({quoted(entry["image"])})'
         faces = [
             _parse_json_face(face, f'{place}, face {index}')
             for index, face in enumerate(entry['faces'], 1)
@@ -165,46 +179,46 @@ def _parse_json_face(face: Any, place: str) -> tuple[Array, Array | None]:
     box = _numbers(face.get('box'), (4,))
     if box is None or (box[2:] <= box[:2]).any():
         raise ConfigurationError(
-            f'{place}: the box must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1, '
-            f'got {face.get("box")}'
+            f'{place}: the box must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1 in pixels, '
+            f'got {shortened(str(face.get("box")))}'
         )
     points = _numbers(face.get('points'), (ANNOTATED_POINTS, 2))
     if points is None and face.get('points'):
         raise ConfigurationError(
-            f'{place}: the points must be {ANNOTATED_POINTS} times [x, y], got {face["points"]}'
+            f'{place}: the points must be {ANNOTATED_POINTS} times [x, y], '
+            f'got {shortened(str(face["points"]))}'
         )
     return box, points
 
 
 def _numbers(value: Any, shape: tuple[int, ...]) -> Array | None:
-    """Make an array. Gives None unless the value is finite numbers of this shape."""
+    """Make an array. Gives None unless the value is numbers of this shape, all of them sensible."""
     try:
-        numbers = np.array(value, np.float32)
-    except (TypeError, ValueError):
+        numbers = np.array(value, np.float64)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return numbers if numbers.shape == shape and np.isfinite(numbers).all() else None
+    sensible = numbers.shape == shape and (np.abs(numbers) < MOST_PIXELS_OF_SIDE).all()
+    return numbers.astype(np.float32) if sensible else None
 
 
-def _parse_wider(text: str, path: Path) -> list[tuple[str, GroundTruth]]:
+def _parse_wider(text: str, name: str) -> list[tuple[str, GroundTruth]]:
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()
 
     def error(number: int, expected: str) -> ConfigurationError:
-        got = f"'{lines[number]}'" if number < len(lines) else 'the end of the file'
-        return ConfigurationError(
-            f"ground truth '{path}', line {number + 1}: expected {expected}, got {got}"
-        )
+        got = quoted(lines[number]) if number < len(lines) else 'the end of the file'
+        return ConfigurationError(f'{name}, line {number + 1}: expected {expected}, got {got}')
 
     named = []
     number = 0
     while number < len(lines):
-        name = lines[number]
-        if Path(name).suffix.lower() not in PICTURE_SUFFIXES:
+        picture = lines[number]
+        if Path(picture).suffix.lower() not in PICTURE_SUFFIXES:
             raise error(number, "a picture's path (or there are more faces than their count says)")
         number += 1
-        if number == len(lines) or not lines[number].isdecimal():
-            raise error(number, f"the number of faces of '{name}'")
+        if number == len(lines) or not re.fullmatch(r'[0-9]{1,9}', lines[number]):
+            raise error(number, f'the number of faces of {quoted(picture)}')
         count = int(lines[number])
         number += 1
         rows = []
@@ -222,5 +236,5 @@ def _parse_wider(text: str, path: Path) -> list[tuple[str, GroundTruth]]:
         table = table[(table[:, 2:4] > 0).all(1)]
         corners = np.concatenate([table[:, :2], table[:, :2] + table[:, 2:4]], 1)
         invalid = table[:, WIDER_COLUMNS.index('invalid')] != 0
-        named.append((name, GroundTruth.from_lists(corners, ignored=invalid)))
+        named.append((picture, GroundTruth.from_lists(corners, ignored=invalid)))
     return named

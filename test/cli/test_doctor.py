@@ -95,6 +95,16 @@ def test_settings_of_ros_are_told_and_whether_the_profile_is_there(doctor, monke
     assert report['ros']['FASTRTPS_DEFAULT_PROFILES_FILE exists'] is False
 
 
+@pytest.mark.parametrize('variable', ['ASCEND_HOME_PATH', 'FASTRTPS_DEFAULT_PROFILES_FILE'])
+@pytest.mark.parametrize('value', ['x' * 5000, '/dev/null/x'])
+def test_strange_settings_of_the_machine_are_told(doctor, monkeypatch, capsys, variable, value):
+    monkeypatch.setenv(variable, value)
+    _, report = doctor()
+    assert value in (report['ascend']['toolkit'], report['ros']['FASTRTPS_DEFAULT_PROFILES_FILE'])
+    main(['doctor'])
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 500
+
+
 def test_it_never_imports_ros():
     code = (
         'import sys; from blazeface_ros.cli.main import main; main(["doctor"]); '

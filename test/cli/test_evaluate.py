@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from rights import without_root
 from shared import PICTURES
 
 from blazeface_ros.cli.main import main
@@ -82,6 +83,10 @@ def test_an_unreadable_picture_is_named_once_and_the_others_are_done(annotations
         pytest.param(['missing.txt'], ["'missing.txt'"], marks=pytest.mark.network),
         (['missing.txt', '--json', 'nowhere/a.json'], ['--json', "'nowhere/a.json'"]),
         (['missing.txt', '--plot', 'curve.doc'], ['--plot', "'curve.doc'", '.png']),
+        (['missing.txt', '--json', 'x' * 300], ['--json', 'File name too long']),
+        (['missing.txt', '--json', ''], ["--json '.' is a folder; it must"]),
+        (['missing.txt', '--json', __file__ + '/x'], ['--json', 'no such folder']),
+        (['missing.txt', '--plot', 'x' * 300 + '.png'], ['--plot', 'File name too long']),
         (['missing.txt', '--model', 'nowhere.onnx'], ["'nowhere.onnx'", 'back']),
     ],
 )
@@ -93,6 +98,23 @@ def test_what_cannot_work_is_refused_before_the_long_work(
     captured = capsys.readouterr()
     assert captured.out == ''
     assert all(fragment in captured.err for fragment in fragments)
+
+
+@pytest.mark.parametrize('option', ['--json', '--plot'])
+def test_an_output_in_a_folder_that_may_not_be_written_is_refused_before(tmp_path, capsys, option):
+    folder = tmp_path / 'closed'
+    folder.mkdir()
+    folder.chmod(0o555)
+    with without_root():
+        assert evaluate_by_command('missing.txt', option, folder / 'x.png') == 2
+    assert capsys.readouterr().err.startswith(f"blazeface: {option} '{folder}/x.png' cannot be w")
+
+
+@pytest.mark.network
+def test_numbers_that_do_not_fit_on_the_disk_are_said_in_one_sentence(annotations, capsys):
+    assert evaluate_by_command(annotations, '--images', PICTURES, '--json', '/dev/full') == 2
+    sentence = "blazeface: --json '/dev/full' cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == sentence
 
 
 def test_without_matplotlib_a_sentence_says_how_to_get_it(annotations, monkeypatch, capsys):

@@ -1,10 +1,12 @@
 """How annotations are read."""
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
+from rights import without_root
 from shared import PICTURES
 
 from blazeface_ros.errors import ConfigurationError
@@ -60,6 +62,8 @@ def test_wider_face_without_the_row_of_zeros_is_read_too(wider):
         ('10 20', 'ten 20', ['line 4:', "'ten 20"]),
         ('first.jpg\n2', 'first.jpg\n1', ['line 4:', "'10 20 30"]),
         ('third.jpg\n2', 'third.jpg\n9', ['line 12:', 'end of the file']),
+        ('first.jpg\n2', f'first.jpg\n{"9" * 5000}', ['line 2:', "'999", '5000 characters']),
+        ('449', '1' + '0' * 40, ['line 3:', 'x y w h']),
         ('first.jpg', 'first.doc', ['line 1:', 'first.doc']),
     ],
 )
@@ -88,6 +92,13 @@ def test_a_malformed_line_is_named_by_its_number(wider, old, new, fragments):
             ['face 1', '[[1, 2]]'],
         ),
         ('[{"image": "a.png", "faces": []}]', ["'a.png'", '--images']),
+        ('[' * 100_000, ['too many brackets']),
+        (f'[{{"image": "a.png", "faces": [[0, 0, 1{"0" * 400}, 1]]}}]', ['face 1', '[0, 0, 100']),
+        ('[{"image": "a.png", "faces": [[0, 0, 1e38, 1]]}]', ['face 1', '1e+38']),
+        (f'[{{"image": "a.png", "faces": [{{"box": "{"x" * 10**6}"}}]}}]', ['1000000 characters']),
+        (f'[{{"image": "{"x" * 5000}.png", "faces": []}}]', ["'xxx", '--images']),
+        ('[{"image": "\\u0000.png", "faces": []}]', ['--images']),
+        ('[{"image": "\\ud800.png", "faces": []}]', ['--images']),
     ],
 )
 def test_malformed_json_is_reported_with_the_place(tmp_path, text, fragments):
@@ -96,6 +107,37 @@ def test_malformed_json_is_reported_with_the_place(tmp_path, text, fragments):
     with pytest.raises(ConfigurationError) as error:
         read_ground_truth(file)
     assert all(fragment in str(error.value) for fragment in [str(file), *fragments])
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('missing.json', 'does not exist'),
+        ('', 'it is a folder'),
+        ('file/x', 'Not a directory'),
+        ('x' * 300, 'File name too long'),
+        ('/dev/zero', 'a device or a pipe'),
+        ('pipe', 'a device or a pipe'),
+        ('endless', 'more than the'),
+        ('latin', 'utf-8'),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, reason):
+    (tmp_path / 'file').touch()
+    (tmp_path / 'latin').write_bytes(b'caf\xe9.png')
+    os.mkfifo(tmp_path / 'pipe')
+    with (tmp_path / 'endless').open('wb') as stream:
+        stream.truncate(2**40)  # takes no space
+    with pytest.raises(ConfigurationError, match=reason) as error:
+        read_ground_truth(tmp_path / name)
+    assert len(str(error.value)) < 500
+
+
+def test_a_file_in_a_folder_that_may_not_be_read_is_named(tmp_path):
+    (tmp_path / 'closed').mkdir(mode=0)
+    with without_root(), pytest.raises(ConfigurationError, match='Permission denied'):
+        read_ground_truth(tmp_path / 'closed' / 'truth.json')
 
 
 def test_points_of_a_face_are_its_first_keypoints_and_the_others_are_unknown(tmp_path):

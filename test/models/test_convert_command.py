@@ -1,5 +1,7 @@
 """`blazeface convert`, called as a user would."""
 
+import os
+
 import onnx
 import pytest
 from shared import ROOT
@@ -43,6 +45,72 @@ def test_a_dry_run_prints_the_atc_command_and_writes_nothing(tmp_path, capsys, m
         '--input_shape=input:1,3,256,256\n'
     )
     assert sorted((ROOT / 'weights').iterdir()) == before
+
+
+STEPS = (
+    ['tflite-to-torch'],
+    ['torch-to-onnx'],
+    ['onnx-to-om', '--soc-version', 'Ascend310B4'],
+    ['all', '-o', 'out'],
+)
+
+
+@pytest.mark.parametrize('step', STEPS, ids=lambda step: step[0])
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('', 'is a folder'),
+        ('/', 'is a folder'),
+        ('missing', 'does not exist'),
+        ('x' * 300, 'cannot be read: File name too long'),
+        ('/dev/zero', 'is a folder, a device or a pipe'),
+        ('caf\udce9', 'is not UTF-8; rename it'),
+    ],
+)
+def test_what_is_no_model_file_is_refused_with_the_reason(
+    tmp_path, monkeypatch, capsys, step, name, reason
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'caf\udce9').touch()
+    assert main(['convert', *step, name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('blazeface: model file ')
+    assert reason in error
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('', 'is a folder'),
+        ('device', 'is a folder, a device or a pipe'),
+        ('caf\udce9', 'is not UTF-8'),
+        ('x' * 300, 'File name too long'),
+        ('file/x', 'cannot be written'),
+    ],
+)
+def test_an_output_that_cannot_be_a_file_is_refused_and_what_is_there_stays(
+    tmp_path, monkeypatch, capsys, name, reason
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    os.mkfifo(tmp_path / 'device')  # stands for all that a file must not replace
+    original = str(find_original(MODELS['back']))
+    assert main(['convert', 'tflite-to-torch', original, '-o', name]) == 2
+    assert reason in capsys.readouterr().err
+    assert sorted(file.name for file in tmp_path.iterdir()) == ['device', 'file']
+    assert (tmp_path / 'device').is_fifo()
+
+
+@pytest.mark.parametrize('batch', ['0', '-1', '1.5', '9' * 30, '9' * 5000, ''])
+def test_a_batch_that_cannot_work_is_refused(capsys, batch):
+    for step in ('torch-to-onnx', 'onnx-to-om'):
+        with pytest.raises(SystemExit) as end:
+            main(['convert', step, 'file', f'--batch={batch}'])
+        assert end.value.code == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert 'is not a whole number from 1 to 10000' in error
+        assert len(error) < 500
 
 
 @pytest.fixture
