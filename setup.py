@@ -1,6 +1,7 @@
 """Installs the package: by colcon as an ament_python package, or by pip where there is no ROS."""
 
 from glob import glob
+from os.path import isfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,6 +11,8 @@ PACKAGE = 'blazeface_ros'
 #: ROS's tools read package.xml. What stands there stands nowhere else.
 MANIFEST = ElementTree.parse(Path(__file__).with_name('package.xml')).getroot()
 URLS = {url.get('type'): url.text for url in MANIFEST.findall('url')}
+#: Folders whose files are installed as they are.
+FOLDERS = 'launch', 'config', 'config/sros2', 'weights', 'pictures'
 
 #: What the quick tests need, without ROS and PyTorch, on any Python from 3.10.
 QUICK = [
@@ -40,8 +43,8 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml', 'LICENSE', 'NOTICE']),
         *(
-            (f'share/{PACKAGE}/{folder}', sorted(glob(f'{folder}/*')))
-            for folder in ('launch', 'config', 'weights', 'pictures')
+            (f'share/{PACKAGE}/{folder}', sorted(filter(isfile, glob(f'{folder}/*'))))
+            for folder in FOLDERS
         ),
     ],
     python_requires='>=3.10',

@@ -14,11 +14,18 @@ from blazeface_ros.ros import parameters
 pytestmark = [pytest.mark.ros, pytest.mark.yaml]
 
 
+def files_in(folder):
+    """The paths of the files in a folder and below it, but not what Python caches."""
+    files = (file for file in folder.rglob('*') if file.is_file())
+    return {file.relative_to(folder) for file in files if file.suffix != '.pyc'}
+
+
 def test_the_share_folder_holds_launch_files_configuration_weights_and_pictures(installed):
     share = installed / 'share' / 'blazeface_ros'
     for folder in ('launch', 'config', 'weights', 'pictures'):
-        expected = {file.name for file in (ROOT / folder).iterdir() if file.is_file()}
-        assert {file.name for file in (share / folder).iterdir()} == expected
+        expected = files_in(ROOT / folder)
+        assert len(expected) > 1
+        assert files_in(share / folder) == expected
     for file in ('package.xml', 'LICENSE', 'NOTICE'):
         assert (share / file).read_bytes() == (ROOT / file).read_bytes()
     index = installed / 'share' / 'ament_index' / 'resource_index' / 'packages'
