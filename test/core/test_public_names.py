@@ -20,10 +20,15 @@ def test_every_public_name_is_there_and_documented():
             assert value.__module__.startswith('blazeface_ros.')
 
 
-def test_all_that_is_imported_for_users_is_listed():
-    public = {name for name, value in vars(blazeface_ros).items() if not name.startswith('_')}
-    modules = {name for name in public if isinstance(vars(blazeface_ros)[name], type(sys))}
+def test_all_public_names_are_listed():
+    public = {name for name in dir(blazeface_ros) if not name.startswith('_')}
+    modules = {name for name in public if isinstance(getattr(blazeface_ros, name), type(sys))}
     assert public - modules == set(blazeface_ros.__all__) - {'__version__'}
+
+
+def test_any_other_name_is_an_error():
+    with pytest.raises(AttributeError, match="'blazeface_ros' has no attribute 'banana'"):
+        blazeface_ros.banana  # noqa: B018 - the attribute is what is tested
 
 
 def modules_after(statement):
@@ -42,15 +47,19 @@ def modules_after(statement):
 @pytest.mark.parametrize(
     'statement',
     [
-        'import blazeface_ros',
         'from blazeface_ros import *',
         'from blazeface_ros import Faces; Faces.empty().to_dict()',
     ],
 )
 def test_importing_the_package_imports_no_library_that_it_may_not_need(statement):
     modules = modules_after(statement)
-    assert {'blazeface_ros', 'numpy', 'cv2'} <= modules
+    assert {'blazeface_ros', 'numpy'} <= modules
     assert not modules & set(OTHERS)
+
+
+def test_the_package_itself_imports_nothing_large():
+    modules = modules_after('import blazeface_ros, blazeface_ros.__main__')
+    assert not modules & {'numpy', 'cv2', *OTHERS}
 
 
 @pytest.mark.onnxruntime

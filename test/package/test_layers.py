@@ -10,6 +10,7 @@ PACKAGE = ROOT / 'blazeface_ros'
 #: From top to bottom. Layers in one row do not know each other. `blazeface_ros` is the package's
 #: own `__init__.py`, which gathers the public names.
 LAYERS = (
+    ('__main__',),
     ('cli', 'ros'),
     ('lab',),
     ('recordings',),
