@@ -117,6 +117,7 @@ def test_the_detector_uses_what_its_policy_permits(transport):
         assert_used(robot, 'detector', expected)
 
 
+@pytest.mark.network
 def test_with_two_cameras_it_uses_what_the_page_about_security_shows():
     text = (ROOT / 'docs' / 'security.md').read_text(encoding='utf-8')
     (rules,) = re.findall('```xml\n(.*?)```', text, re.DOTALL)
