@@ -72,9 +72,9 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
-            f'blazeface = {PACKAGE}.cli.main:main',
-            f'detector_node = {PACKAGE}.ros.detector_node:main',
-            f'media_publisher_node = {PACKAGE}.ros.media_publisher_node:main',
+            f'blazeface = {PACKAGE}.__main__:main',
+            f'detector_node = {PACKAGE}.ros.programs:detector_node',
+            f'media_publisher_node = {PACKAGE}.ros.programs:media_publisher_node',
         ],
     },
 )

@@ -80,6 +80,7 @@ class DetectorParameters(PipelineSettings):
         MOST_PIXELS,
         'Compressed images with more pixels than this are not decoded.',
         limits=(1, MOST_PIXELS_OF_OPENCV),
+        live=False,  # or any peer could raise it
     )
     model: str = setting(
         'back', f'The network: {", ".join(MODELS)}, or the path of a model file.', live=False

@@ -22,7 +22,7 @@ def files_in(folder):
 
 def test_the_share_folder_holds_launch_files_configuration_weights_and_pictures(installed):
     share = installed / 'share' / 'blazeface_ros'
-    for folder in ('launch', 'config', 'weights', 'pictures'):
+    for folder in ('launch', 'config', 'config/sros2', 'weights', 'pictures'):
         expected = files_in(ROOT / folder)
         assert len(expected) > 1
         assert files_in(share / folder) == expected

@@ -124,7 +124,7 @@ def test_a_jpeg_that_declares_a_gigapixel_is_not_decoded(start):
     assert len(robot.ask_through(camera, picture).detections) == 1
 
 
-def test_the_limit_of_pixels_can_be_changed_while_it_runs(start):
+def test_pictures_above_the_limit_are_unreadable_and_no_peer_can_raise_it(start):
     _, robot = start('image_transport:=compressed', 'max_image_pixels:=1000')
     camera = robot.node.create_publisher(CompressedImage, 'image_raw/compressed', 5)
     robot.until(
@@ -133,8 +133,7 @@ def test_the_limit_of_pixels_can_be_changed_while_it_runs(start):
         ),
         'pictures above the limit are unreadable',
     )
-    assert robot.set_parameter('max_image_pixels', 256 * 256).successful
-    assert len(robot.ask_through(camera, encoded(PORTRAIT)).detections) == 1
+    assert not robot.set_parameter('max_image_pixels', 10**9).successful
 
 
 # Texts

@@ -203,6 +203,12 @@ class Robot:
         self._strangers.append(context)
         return rclpy.create_node(name, namespace=self.node.get_namespace(), context=context)
 
+    def remove_stranger(self, node):
+        """End a node that `add_stranger` has started."""
+        node.destroy_node()
+        rclpy.shutdown(context=node.context)
+        self._strangers.remove(node.context)
+
     def count(self, key, camera='image_raw'):
         """A count in the latest diagnostics of a camera, 0 before there are any."""
         return int(self.status(camera)[2].get(key, 0))
