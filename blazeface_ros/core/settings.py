@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from blazeface_ros.core.tiling import MOST_TILES
-from blazeface_ros.errors import ConfigurationError
+from blazeface_ros.errors import ConfigurationError, shortened
 
 SEARCHES = ('exhaustive', 'scan')
 
@@ -78,8 +78,15 @@ class Declaration:
             or (self.limits and not self.limits[0] <= value <= self.limits[1])
             or (self.choices and value not in self.choices)
         ):
-            raise ConfigurationError(f'{name} is {value!r}; it must be {self.allowed}')
+            raise ConfigurationError(f'{name} is {_shown(value)}; it must be {self.allowed}')
         return kind(value)
+
+
+def _shown(value: object) -> str:
+    try:
+        return shortened(repr(value))
+    except (ValueError, RecursionError):  # Python prints no number of some thousand digits
+        return f'a huge {type(value).__name__}'
 
 
 def setting(

@@ -35,6 +35,25 @@ def test_what_single_frames_need_is_set_alike_for_pipelines():
     assert isinstance(PipelineSettings(), DetectionSettings)
 
 
+NESTED = []
+for _ in range(100_000):
+    NESTED = [NESTED]
+HUGE = {
+    'a text': 'x' * 1_000_000,
+    'a list': ['x'] * 100_000 + [1],
+    'a number': 10**5000,
+    'a nested list': NESTED,
+}
+
+
+@pytest.mark.parametrize('value', HUGE.values(), ids=HUGE)
+@pytest.mark.parametrize('name', DECLARED)
+def test_a_huge_value_is_refused_in_a_short_sentence(name, value):
+    with pytest.raises(ConfigurationError, match=f'^{name} is .*; it must be ') as error:
+        PipelineSettings(**{name: value})
+    assert len(str(error.value)) < 500
+
+
 @pytest.mark.parametrize(('name', 'declared'), LIMITED)
 def test_both_limits_are_allowed_and_what_lies_beyond_is_refused(name, declared):
     kind = type(declared.default)
