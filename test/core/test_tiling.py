@@ -1,5 +1,7 @@
 """Plans: the tiles in which all faces from a size up are seen."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from blazeface_ros.core.tiles import as_squares
 from blazeface_ros.core.tiling import MOST_TILES, plan_tiles
 
 SHARE = 1 / 14
+#: Calls of functions that a plan may take: some microseconds each.
+MOST_CALLS = 20_000
 
 
 @pytest.mark.parametrize(
@@ -75,3 +79,21 @@ def test_plans_are_told_apart_by_what_they_are_for():
     assert plan == plan_tiles(640, 480, 20, SHARE)
     for other in ((480, 640, 20, SHARE), (640, 480, 21, SHARE), (640, 480, 20, 1 / 7)):
         assert plan != plan_tiles(*other)
+
+
+@pytest.mark.parametrize('size', [(640, 480), (32766, 32766), (32766, 1), (1, 32766), (32766, 20)])
+def test_a_plan_takes_few_steps_however_large_the_frame_and_small_the_face(size):
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ('call', 'c_call')
+
+    plan_tiles.cache_clear()
+    sys.setprofile(count)
+    try:
+        plan = plan_tiles(*size, 1, SHARE)
+    finally:
+        sys.setprofile(None)
+    assert len(plan.tiles) <= MOST_TILES
+    assert calls < MOST_CALLS

@@ -1,5 +1,7 @@
 """What is sent is written into a template: it reads as the message of `to_message` does."""
 
+import weakref
+
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
@@ -7,12 +9,16 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from blazeface_ros import Faces
-from blazeface_ros.ros.messages import serialize, to_message
+from blazeface_ros.ros.messages import MOST_FRAME_ID, serialize, to_message
 
 pytestmark = pytest.mark.ros
 
 #: The bytes that stand for a stamp in a template, as a text.
 STAMP_MARK = 'PMTSPSN\x0e'
+
+
+class Text(str):
+    """A text of which one can tell whether somebody still holds it."""
 
 
 def some_faces(ids, seed=0):
@@ -114,3 +120,12 @@ def test_what_looks_like_a_mark_elsewhere_does_no_harm():
     for frame_id in (f'x{STAMP_MARK}', 'aaaa', 'bbbb', 'abab'):
         ids = [STAMP_MARK, 'aaaa', 'bbbb']
         assert_sent_as_written(some_faces(ids), header_at(0x53544D50, 0x0E4E5350, frame_id))
+
+
+def test_a_long_frame_id_is_sent_with_the_message_itself_and_is_not_kept():
+    frame_id = 'long ' * MOST_FRAME_ID
+    weak = weakref.ref(kept := Text(frame_id))
+    sent = serialize(some_faces(['f0001']), header_at(1, 2, kept))
+    assert sent == to_message(some_faces(['f0001']), header_at(1, 2, frame_id))
+    del sent, kept
+    assert weak() is None
