@@ -47,7 +47,7 @@ def test_what_is_neither_a_name_nor_a_file_is_refused(name):
     [
         ('~nosuchuser/x.onnx', 'it cannot be read: '),
         ('x' * 5000, 'it cannot be read: File name too long'),
-        ('nul\0.onnx', 'it cannot be read: embedded null'),
+        ('nul\0.onnx', 'it cannot be read: .*embedded null'),
         ('half of a pair \ud800.onnx', 'it cannot be read: '),
         ('/dev/zero', 'it is a folder, a device or a pipe'),
         (__file__ + '/x.onnx', 'it cannot be read: Not a directory'),
