@@ -10,8 +10,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-# Releases of pytest before 7 know no setting for this. Files that pytest loads by their names, such
-# as this one, put only their own folder on the path.
+# Releases of pytest before 7 know no setting for this. The package is tested as it is here, also
+# where it is not installed and `pytest` is called by its name.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).with_name('support')))
 
 from needs import NEEDS, NEEDS_OF_USED, TEST_FILES, marks_of_file, missing_modules
