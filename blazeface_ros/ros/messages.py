@@ -7,6 +7,8 @@ that a consumer who takes the result with the best score gets the face.
 
 from __future__ import annotations
 
+import itertools
+import string
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -67,6 +69,9 @@ def to_message(faces: Faces, header: Header) -> Detection2DArray:
 
 #: Bytes before a serialized message's fields, which count their alignment from there.
 ENCAPSULATION = 4
+#: What stands for the characters of ids in a template. The bytes between a message's fields are what
+#: was in memory before, such as an older message, and so each message takes other letters.
+_LETTERS = itertools.cycle(string.ascii_letters)
 #: Messages with a longer frame_id, in characters, have no template, which would keep it.
 MOST_FRAME_ID = 256
 #: What stands for the stamp in a template: seconds and nanoseconds.
@@ -116,7 +121,8 @@ def _template(frame_id: str, id_lengths: tuple[int, ...]) -> _Template | None:
         ]
         return bytes(serialize_message(message))
 
-    first, second = serialized('a'), serialized('b')
+    letters = next(_LETTERS), next(_LETTERS)
+    first, second = map(serialized, letters)
     fields = first[ENCAPSULATION:]
     fields += bytes(-len(fields) % 8)
     values = np.frombuffer(fields, np.float64)
@@ -124,9 +130,12 @@ def _template(frame_id: str, id_lengths: tuple[int, ...]) -> _Template | None:
     numbers = marked[np.argsort(-values[marked])]
     words = np.frombuffer(fields, np.uint32)
     stamps = ((words[:-1] == _STAMP_MARK[0]) & (words[1:] == _STAMP_MARK[1])).nonzero()[0]
-    # Only there do both messages have their own letter: the bytes between fields are arbitrary.
-    a, b = (np.frombuffer(message, np.uint8) for message in (first, second))
-    ids = ((a == ord('a')) & (b == ord('b'))).nonzero()[0] - ENCAPSULATION
+    # Only there do both messages have their own letter.
+    has_letter = [
+        np.frombuffer(message, np.uint8) == ord(letter)
+        for message, letter in zip((first, second), letters)
+    ]
+    ids = np.logical_and(*has_letter).nonzero()[0] - ENCAPSULATION
     found = len(numbers) == marks.size and np.array_equal(values[numbers], marks.ravel())
     if not found or len(stamps) != 1 + count or len(ids) != sum(id_lengths):
         return None
