@@ -69,8 +69,8 @@ def to_message(faces: Faces, header: Header) -> Detection2DArray:
 
 #: Bytes before a serialized message's fields, which count their alignment from there.
 ENCAPSULATION = 4
-#: What stands for the characters of ids in a template. The bytes between a message's fields are what
-#: was in memory before, such as an older message, and so each message takes other letters.
+#: What stands for the characters of ids in a template. Each message takes other letters, as the
+#: bytes between its fields may be those of an older message.
 _LETTERS = itertools.cycle(string.ascii_letters)
 #: Messages with a longer frame_id, in characters, have no template, which would keep it.
 MOST_FRAME_ID = 256
