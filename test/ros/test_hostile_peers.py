@@ -20,7 +20,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
-pytestmark = [pytest.mark.ros, pytest.mark.onnxruntime]
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 #: A type of parameters that ROS does not have.
 UNKNOWN_TYPE = 10

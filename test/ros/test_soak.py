@@ -6,7 +6,7 @@ import pytest
 from ros_fixtures import detector_starter
 from soak import Soak, usage
 
-pytestmark = [pytest.mark.ros, pytest.mark.onnxruntime]
+pytestmark = [pytest.mark.ros, pytest.mark.network]
 
 #: Rounds, each with some hundred images and some other attacks.
 ROUNDS = 2

@@ -5,11 +5,6 @@ Nothing here depends on how fast the machine is. `TIMEOUT` only bounds tests tha
 
 import array
 import itertools
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 
@@ -19,6 +14,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from node_process import TIMEOUT, NodeProcess
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
@@ -31,11 +27,8 @@ from vision_msgs.msg import Detection2DArray
 
 from blazeface_ros.ros.qos import LATCHED_QOS
 
-TIMEOUT = 60.0
 #: Seconds after which an image is published again if it may have been lost.
 REPEAT_PERIOD = 0.5
-#: Seconds between two signals, and between two looks at what a node has logged.
-INTERRUPT_PERIOD = LOG_PERIOD = 0.01
 
 #: Services of the detector that can be called.
 DETECTOR_SERVICES = {
@@ -49,89 +42,12 @@ DETECTOR_SERVICES = {
 #: A picture with one face that is quick to send, uint8 [256, 256, 3] bgr.
 PORTRAIT = cv2.resize(cv2.imread(str(PICTURES / 'astronaut.png')), (256, 256))
 
-_numbers = itertools.count()
 _stamps = itertools.count(1)
 
 
 def as_arguments(parameters):
     """Parameters such as 'lazy:=false' as the arguments of a node."""
     return [word for parameter in parameters for word in ('-p', parameter)]
-
-
-class NodeProcess:
-    """A node of this package, started as a user would.
-
-    Args:
-        module: of `blazeface_ros.ros`.
-        arguments: after --ros-args.
-        environment: of the process; None: as this one's.
-        folder: in which it is started; None: the current one.
-    """
-
-    def __init__(self, module, *arguments, environment=None, folder=None):
-        self.namespace = f'/test{next(_numbers)}'
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, '-u', '-m', f'blazeface_ros.ros.{module}'),
-                *('--ros-args', '-r', f'__ns:={self.namespace}', *arguments),
-            ],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=folder,
-        )
-
-    @property
-    def pid(self):
-        return self._process.pid
-
-    @property
-    def alive(self):
-        return self._process.poll() is None
-
-    @property
-    def printed(self):
-        """All that it has printed so far."""
-        size = os.fstat(self._log.fileno()).st_size
-        # The process writes where the file stands, and so nothing here may move that.
-        return os.pread(self._log.fileno(), size, 0).decode()
-
-    def until_it_logs(self):
-        """Wait until it has logged anything: it has then begun.
-
-        Who comes after it finds it at once. Two that come at the same time may miss each other's
-        announcements, and in Fast DDS the next ones come after three seconds.
-        """
-        end = time.monotonic() + TIMEOUT
-        while not self.printed:
-            assert time.monotonic() < end, 'the node says nothing'
-            time.sleep(LOG_PERIOD)
-
-    def interrupt(self):
-        """Ctrl-C. Returns the exit code and all it printed."""
-        self._process.send_signal(signal.SIGINT)
-        return self.wait()
-
-    def send_signals(self, *signals):
-        """Send signals in turn until it has ended. Returns the exit code and all it printed."""
-        end = time.monotonic() + TIMEOUT
-        for number in itertools.cycle(signals):
-            if not self.alive:
-                return self.wait()
-            assert time.monotonic() < end, self.printed
-            self._process.send_signal(number)
-            time.sleep(INTERRUPT_PERIOD)
-
-    def wait(self):
-        """Wait for it to end by itself. Returns the exit code and all it printed."""
-        return self._process.wait(TIMEOUT), self.printed
-
-    def kill(self):
-        if self.alive:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
 
 
 class Robot:
@@ -151,6 +67,7 @@ class Robot:
         self._cameras = {}
         self.faces = []
         self._strangers = []
+        self._watching = {}
         self._diagnostics = {}
         self._reports = 0
         self._is_known = False
@@ -169,8 +86,14 @@ class Robot:
     def watch(self, topic, kind=Image):
         """Receive what comes on a topic; returns the list that it is added to."""
         messages = []
-        self.node.create_subscription(kind, topic, messages.append, 100)
+        self._watching[id(messages)] = self.node.create_subscription(
+            kind, topic, messages.append, 100
+        )
         return messages
+
+    def unwatch(self, messages):
+        """Receive no more of what `watch` has returned."""
+        self.node.destroy_subscription(self._watching.pop(id(messages)))
 
     def _on_log(self, log):
         self._is_known |= log.name == f'{self.node.get_namespace()}/detector'[1:].replace('/', '.')
