@@ -7,6 +7,7 @@
 # make test-long            the long tests alone
 # make test-all             test and test-long
 # make coverage             the same, and a table of the lines that the tests run
+# make soak                 ten minutes of attacks on real nodes, and what they take of the machine
 # make parameters           writes the tables of parameters in README.md, docs/ and config/ anew
 # make docs                 the documentation as HTML, in build/docs/index.html
 # make clean                removes everything that the others have made
@@ -22,7 +23,7 @@ DOCS_VENV := .venv-docs
 PYTEST := $(VENV)/bin/python $(if $(COVERAGE),-m coverage run) -m pytest
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo quick lint test test-long test-all coverage parameters docs clean
+.PHONY: setup demo quick lint test test-long test-all coverage soak parameters docs clean
 
 setup:
 	@$(SETUP)
@@ -68,6 +69,11 @@ coverage:
 	@$(MAKE) --no-print-directory test-all COVERAGE=1
 	@$(VENV)/bin/coverage combine --quiet
 	@$(VENV)/bin/coverage report
+
+soak: export ROS_AUTOMATIC_DISCOVERY_RANGE = LOCALHOST
+soak:
+	@$(SETUP) --extras test
+	@PYTHONPATH=test $(VENV)/bin/python test/support/soak.py $(SOAK)
 
 parameters:
 	@$(SETUP)

@@ -26,6 +26,9 @@ from blazeface_ros.lab.ground_truth import GroundTruth
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
 
+# Tests import ONNX Runtime themselves, too. It must not report that to its maker.
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+
 # A shell starts programs in the background with interrupts ignored, and their children inherit it.
 # The programs that the tests interrupt must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,6 +1,6 @@
 """Attacks a real detector with random pictures and requests, and accounts for every image.
 
-Usage: python test/support/soak.py [--minutes 10] [--frames N] [--seed N]
+Usage: make soak [SOAK='--minutes 10 --frames N --seed N --images-only']
 
 Rounds follow each other until the time is over. In a round a reliable publisher sends pictures,
 good ones and damaged ones, while nothing else happens, so that all can be accounted for: sent =
@@ -98,15 +98,18 @@ class Soak:
         )
         self.robot.unwatch(overlays)
         self._recover()
+        for _ in range(2):  # more pictures of different sizes than the node keeps sampling maps
+            self.account_for_images(BURSTS)
 
-    def round(self):
+    def round(self, attacks=ATTACKS):
         """Send pictures, account for them, attack in other ways, and recover."""
         self.account_for_images(BURSTS)
-        for _ in range(ATTACKS):
+        for _ in range(attacks):
             self.chance.choice(self.attacks())()
         failed = int(self.robot.status('network')[2].get('failed requests', 0))
         self.totals['failed requests'] = failed
-        self._recover()
+        if attacks:
+            self._recover()
 
     # Pictures
 
@@ -306,6 +309,7 @@ def main():
     parser.add_argument('--minutes', type=float, default=10.0, help='default: 10')
     parser.add_argument('--frames', type=int, default=0, help='go on until so many were sent')
     parser.add_argument('--seed', type=int, default=0, help='of the random choices; default: 0')
+    parser.add_argument('--images-only', action='store_true', help='no attacks of other kinds')
     parser.add_argument('--model', default='back', help='default: back')
     options = parser.parse_args()
     begin = time.monotonic()
@@ -335,7 +339,7 @@ def main():
             if over:
                 break
             for soak in soaks:
-                soak.round()
+                soak.round(0 if options.images_only else ATTACKS)
     if warm is None:
         return 0
     growth = [
