@@ -57,11 +57,12 @@ _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 322, 
 #: Bytes of a TIFF's number, by the number of its type: SHORT and LONG.
 _TIFF_TYPES = {3: 2, 4: 4}
 
-#: By how much these flags of OpenCV divide the sides.
-_REDUCTIONS = {
-    cv2.IMREAD_REDUCED_COLOR_2: 2,
-    cv2.IMREAD_REDUCED_COLOR_4: 4,
+#: By how much these flags of OpenCV divide the sides, the most first. JPEGs are decoded so straight
+#: from their coefficients.
+REDUCTIONS = {
     cv2.IMREAD_REDUCED_COLOR_8: 8,
+    cv2.IMREAD_REDUCED_COLOR_4: 4,
+    cv2.IMREAD_REDUCED_COLOR_2: 2,
 }
 
 
@@ -151,7 +152,7 @@ def decompress(
         raise ImageError(f'a {name} of {width} x {height} cannot be decoded: {error.err}') from None
     if pixels is None:
         raise ImageError(f'a {name} of {width} x {height} is damaged: OpenCV cannot decode it')
-    reduction = next((n for flag, n in _REDUCTIONS.items() if flags & flag == flag), 1)
+    reduction = next((n for flag, n in REDUCTIONS.items() if flags & flag == flag), 1)
     for side, declared in zip(sorted(pixels.shape[:2]), sorted((width, height))):
         if side not in (declared // reduction, -(-declared // reduction)):
             raise ImageError(

@@ -20,13 +20,12 @@ from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-import blazeface_ros
 from blazeface_ros.core.detector import FaceDetector
 from blazeface_ros.core.pipeline import FacePipeline
 from blazeface_ros.errors import BlazeFaceError, describe
 from blazeface_ros.ros import diagnostics, parameters
 from blazeface_ros.ros.counters import CameraCounters, CameraCounts, NetworkCounters
-from blazeface_ros.ros.face_publisher import FacePublisher, output_names
+from blazeface_ros.ros.face_publisher import FacePublisher, output_names, program_description
 from blazeface_ros.ros.image_subscriber import ImageSubscriber
 from blazeface_ros.ros.latest_image_queue import LatestImageQueue, default_queue_bytes
 from blazeface_ros.ros.lifecycle import RobustLifecycleNode
@@ -129,7 +128,7 @@ class DetectorNode(RobustLifecycleNode):
     def _configure(self) -> None:
         detector = self._open_detector()
         self._pipeline = self._make_pipeline(detector)
-        self.get_logger().info(f'{detector.description}, blazeface_ros {blazeface_ros.__version__}')
+        self.get_logger().info(program_description(detector))
         for image_topic, face_topic in self._topics.items():
             self._cameras.append(self._make_camera(image_topic, face_topic))
         self._publish_info(detector)
@@ -194,10 +193,11 @@ class DetectorNode(RobustLifecycleNode):
         """The pipeline with a network that is open; a new one after a worker was abandoned."""
         if self._pipeline is None:
             self._pipeline = self._make_pipeline(self._open_detector())
-            self._publish_info(self._pipeline.detector)
         elif self._pipeline.detector.closed:
             self._pipeline.detector = self._open_detector()
-            self._publish_info(self._pipeline.detector)
+        else:
+            return self._pipeline
+        self._publish_info(self._pipeline.detector)
         return self._pipeline
 
     def _publish_info(self, detector: FaceDetector) -> None:

@@ -42,6 +42,11 @@ def output_names(face_topic: str, overlay: bool) -> list[str]:
     return [face_topic, *overlays] if overlay else [face_topic]
 
 
+def program_description(detector: FaceDetector) -> str:
+    """What finds the faces, with the version of this package."""
+    return f'{detector.description}, blazeface_ros {blazeface_ros.__version__}'
+
+
 class FacePublisher:
     """Publishes what was found in the images of one camera.
 
@@ -71,7 +76,7 @@ class FacePublisher:
     def publish_info(self, detector: FaceDetector) -> None:
         """Publish what runs the network; those who subscribe later receive it, too."""
         info = VisionInfo(
-            method=f'{detector.description}, blazeface_ros {blazeface_ros.__version__}',
+            method=program_description(detector),
             database_location=str(detector.model_file),
         )
         info.header.stamp = self._clock.now().to_msg()

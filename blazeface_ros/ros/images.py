@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 from blazeface_ros.core.compressed import (
     MOST_PIXELS,
     NETWORK_FORMATS,
+    REDUCTIONS,
     decompress,
     read_header,
 )
@@ -143,14 +144,6 @@ def frame_from_message(message: Image) -> Frame:
         ) from error
 
 
-#: JPEGs can be decoded at these shares of their size, straight from their coefficients.
-REDUCTIONS = (
-    (8, cv2.IMREAD_REDUCED_COLOR_8),
-    (4, cv2.IMREAD_REDUCED_COLOR_4),
-    (2, cv2.IMREAD_REDUCED_COLOR_2),
-)
-
-
 def read_image(
     message: Image | CompressedImage, needed_side: int | None = None, max_pixels: int = MOST_PIXELS
 ) -> Frame:
@@ -172,7 +165,7 @@ def read_image(
     reduction, flag = 1, cv2.IMREAD_COLOR
     if header.format == 'JPEG' and needed_side:
         longest = max(header.width, header.height)
-        fitting = (choice for choice in REDUCTIONS if longest >= choice[0] * needed_side)
+        fitting = ((n, flag) for flag, n in REDUCTIONS.items() if longest >= n * needed_side)
         reduction, flag = next(fitting, (reduction, flag))
     # The EXIF orientation is ignored, as raw images have none either.
     pixels = decompress(

@@ -73,11 +73,9 @@ class LatestImageQueue:
         evicted = 0
         with self._changed:
             waiting = self._images.setdefault(camera, deque())
-            room = self._most_bytes - size
-            while waiting and (
-                len(waiting) == self._size or sum(other.size for other in waiting) > room
-            ):
-                waiting.popleft()
+            total = size + sum(other.size for other in waiting)
+            while waiting and (len(waiting) == self._size or total > self._most_bytes):
+                total -= waiting.popleft().size
                 evicted += 1
             waiting.append(image)
             self._changed.notify()

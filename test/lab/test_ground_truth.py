@@ -1,13 +1,13 @@
 """How annotations are read."""
 
 import json
-import os
 import shutil
 
 import numpy as np
 import pytest
 from rights import without_root
 from shared import PICTURES
+from unreadable_files import UNREADABLE_FILES, make_unreadable_files
 
 from blazeface_ros.errors import ConfigurationError
 from blazeface_ros.lab.ground_truth import read_ground_truth
@@ -112,23 +112,11 @@ def test_malformed_json_is_reported_with_the_place(tmp_path, text, fragments):
 
 @pytest.mark.parametrize(
     ('name', 'reason'),
-    [
-        ('missing.json', 'does not exist'),
-        ('', 'it is a folder'),
-        ('file/x', 'Not a directory'),
-        ('x' * 300, 'File name too long'),
-        ('/dev/zero', 'a device or a pipe'),
-        ('pipe', 'a device or a pipe'),
-        ('endless', 'more than the'),
-        ('latin', 'utf-8'),
-    ],
+    [*UNREADABLE_FILES, ('latin', 'utf-8')],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, reason):
-    (tmp_path / 'file').touch()
+    make_unreadable_files(tmp_path)
     (tmp_path / 'latin').write_bytes(b'caf\xe9.png')
-    os.mkfifo(tmp_path / 'pipe')
-    with (tmp_path / 'endless').open('wb') as stream:
-        stream.truncate(2**40)  # takes no space
     with pytest.raises(ConfigurationError, match=reason) as error:
         read_ground_truth(tmp_path / name)
     assert len(str(error.value)) < 500

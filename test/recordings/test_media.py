@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from shared import PICTURES
+from unreadable_files import UNREADABLE_FILES, make_unreadable_files
 
 from blazeface_ros.errors import ConfigurationError, ImageError
 from blazeface_ros.recordings.media import Media, read_picture, read_regular_file
@@ -71,23 +72,14 @@ def test_the_limit_of_pixels_can_be_chosen(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'reason'),
     [
-        ('missing.png', 'does not exist'),
-        ('', 'it is a folder'),
-        ('file/x.png', 'Not a directory'),
-        ('x' * 300 + '.png', 'File name too long'),
+        *UNREADABLE_FILES,
         ('nul\0.png', 'null'),
         ('half of a pair \ud800.png', 'surrogates'),
-        ('/dev/zero', 'a device or a pipe'),
-        ('pipe.png', 'a device or a pipe'),
-        ('endless.png', 'more than the'),
         ('file', r'1 bytes begin with'),
     ],
 )
 def test_what_is_no_picture_is_named_with_the_reason(tmp_path, name, reason):
-    (tmp_path / 'file').write_text('x')
-    os.mkfifo(tmp_path / 'pipe.png')
-    with (tmp_path / 'endless.png').open('wb') as stream:
-        stream.truncate(2**40)  # takes no space
+    make_unreadable_files(tmp_path)
     with pytest.raises(ImageError, match=reason) as error:
         read_picture(tmp_path / name)
     assert len(str(error.value)) < 500
